@@ -1,0 +1,1 @@
+//! The taggant command.

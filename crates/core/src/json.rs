@@ -1,0 +1,330 @@
+//! JSON forms of key files, mark records and epoch commitments (SPEC.md §6–§8).
+//!
+//! Errors from reading a key file give a line and a column and never quote the file.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::commit::{CONTROLS, Epoch};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{LeafKey, RootKey};
+use crate::record::{LayerRecord, Record, RouteRecord, TokenizerId};
+use crate::schemes::Parameters;
+
+const ROOT_FORMAT: &str = "taggant-root/1";
+const KEY_FORMAT: &str = "taggant-key/1";
+const RECORD_FORMAT: &str = "taggant-record/1";
+const EPOCH_FORMAT: &str = "taggant-epoch/1";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RootFile<'a> {
+    format: &'a str,
+    family: &'a str,
+    key: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeafFile<'a> {
+    format: &'a str,
+    family: &'a str,
+    path: &'a str,
+    salt: &'a str,
+    key: &'a str,
+}
+
+impl RootKey {
+    /// The key file of SPEC.md §7, one line. Secret.
+    #[must_use]
+    pub fn to_json(&self) -> Zeroizing<String> {
+        let key = Zeroizing::new(base16ct::lower::encode_string(self.bytes()));
+        Zeroizing::new(format!(
+            r#"{{"format":"{ROOT_FORMAT}","family":"{}","key":"{}"}}"#,
+            self.family().name(),
+            *key
+        ))
+    }
+
+    /// Reads a root key file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`]; the message never quotes the file.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let file: RootFile<'_> = secret_json(text, "root key file")?;
+        check_format(file.format, ROOT_FORMAT, ErrorKind::Key)?;
+        Ok(Self::in_family(
+            file.family.parse()?,
+            *secret_hex(file.key)?,
+        ))
+    }
+}
+
+impl LeafKey {
+    /// The key file of SPEC.md §7, one line. Secret.
+    #[must_use]
+    pub fn to_json(&self) -> Zeroizing<String> {
+        let key = Zeroizing::new(base16ct::lower::encode_string(self.bytes()));
+        Zeroizing::new(format!(
+            r#"{{"format":"{KEY_FORMAT}","family":"{}","path":"{}","salt":"{}","key":"{}"}}"#,
+            self.family().name(),
+            self.path(),
+            base16ct::lower::encode_string(self.salt()),
+            *key
+        ))
+    }
+
+    /// Reads a leaf key file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`] or [`ErrorKind::Path`]; the message never quotes the file's secrets.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let file: LeafFile<'_> = secret_json(text, "key file")?;
+        check_format(file.format, KEY_FORMAT, ErrorKind::Key)?;
+        Ok(Self::from_parts(
+            file.family.parse()?,
+            file.path.parse()?,
+            *secret_hex(file.salt)?,
+            *secret_hex(file.key)?,
+        ))
+    }
+}
+
+/// Parses a file that holds a secret. `serde_json`'s messages may quote a value, so only the place is passed on.
+fn secret_json<'a, T: Deserialize<'a>>(text: &'a str, what: &str) -> Result<T> {
+    serde_json::from_str(text.trim()).map_err(|error| {
+        let fault = if text.trim().is_empty() {
+            "it is empty".to_owned()
+        } else if error.is_eof() {
+            "it ends too early".to_owned()
+        } else {
+            format!("line {}, column {}", error.line(), error.column())
+        };
+        Error::new(ErrorKind::Key, format!("not a {what}: {fault}"))
+    })
+}
+
+fn secret_hex(text: &str) -> Result<Zeroizing<[u8; 32]>> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    if text.len() != 64 {
+        return Err(Error::new(
+            ErrorKind::Key,
+            format!("a key has {} hex digits; 64 are needed", text.len()),
+        ));
+    }
+    base16ct::lower::decode(text, &mut *bytes).map_err(|_| {
+        Error::new(
+            ErrorKind::Key,
+            "a key holds something other than lower-case hex digits",
+        )
+    })?;
+    Ok(bytes)
+}
+
+fn check_format(found: &str, known: &str, kind: ErrorKind) -> Result<()> {
+    if found == known {
+        return Ok(());
+    }
+    let shown: String = found.escape_debug().take(40).collect();
+    Err(Error::new(
+        kind,
+        format!("format is `{shown}`; this version reads {known}"),
+    ))
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordFile {
+    format: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<String>,
+    scheme: Map<String, Value>,
+    score: String,
+    layers: Vec<LayerFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<RouteFile>,
+    tokenizer: TokenizerFile,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LayerFile {
+    role: String,
+    window: usize,
+    key: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteFile {
+    share: u32,
+    key: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenizerFile {
+    digest: String,
+    vocabulary: usize,
+}
+
+/// The one statistic this version knows.
+const SCORE: &str = "sum";
+
+impl Record {
+    /// The record as JSON (SPEC.md §6), with line breaks.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut scheme = Map::from_iter([("id".to_owned(), Value::from(self.scheme.id()))]);
+        scheme.extend(
+            self.scheme
+                .iter()
+                .map(|(name, value)| (name.to_owned(), number(value))),
+        );
+        let file = RecordFile {
+            format: RECORD_FORMAT.to_owned(),
+            profile: self.profile.clone(),
+            scheme,
+            score: SCORE.to_owned(),
+            layers: self
+                .layers
+                .iter()
+                .map(|layer| LayerFile {
+                    role: layer.role.name().to_owned(),
+                    window: layer.window,
+                    key: base16ct::lower::encode_string(&layer.key),
+                })
+                .collect(),
+            route: self.route.map(|route| RouteFile {
+                share: route.share,
+                key: base16ct::lower::encode_string(&route.key),
+            }),
+            tokenizer: TokenizerFile {
+                digest: base16ct::lower::encode_string(&self.tokenizer.digest),
+                vocabulary: self.tokenizer.vocabulary,
+            },
+        };
+        serde_json::to_string_pretty(&file).unwrap_or_default()
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Record`] when the text is not a record of this version, or the kind of the rule it breaks.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let file: RecordFile = serde_json::from_str(text).map_err(|error| {
+            Error::new(ErrorKind::Record, format!("not a mark record: {error}"))
+        })?;
+        check_format(&file.format, RECORD_FORMAT, ErrorKind::Record)?;
+        if file.score != SCORE {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "score `{}` is unknown; this version knows {SCORE}",
+                    file.score.escape_debug()
+                ),
+            ));
+        }
+        let id = file
+            .scheme
+            .get("id")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let parameters =
+            file.scheme
+                .iter()
+                .filter(|(name, _)| *name != "id")
+                .map(|(name, value)| {
+                    let value = value.as_f64().ok_or_else(|| {
+                        Error::new(
+                            ErrorKind::Record,
+                            format!("scheme parameter `{}` is not a number", name.escape_debug()),
+                        )
+                    });
+                    Ok((name.as_str(), value?))
+                });
+        let layers = file.layers.iter().map(|layer| {
+            Ok(LayerRecord {
+                role: layer.role.parse()?,
+                window: layer.window,
+                key: digest("key commitment", &layer.key)?,
+            })
+        });
+        let route = file.route.as_ref().map(|route| {
+            Ok(RouteRecord {
+                share: route.share,
+                key: digest("route commitment", &route.key)?,
+            })
+        });
+        Self {
+            profile: file.profile,
+            scheme: Parameters::new(id, &parameters.collect::<Result<Vec<_>>>()?)?,
+            layers: layers.collect::<Result<_>>()?,
+            route: route.transpose()?,
+            tokenizer: TokenizerId::new(
+                digest("tokenizer digest", &file.tokenizer.digest)?,
+                file.tokenizer.vocabulary,
+            )?,
+        }
+        .checked()
+        .map_err(|error| error.context("mark record"))
+    }
+}
+
+/// Whole numbers without a fraction, as people write them.
+fn number(value: f64) -> Value {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked to be whole and below 2^53"
+    )]
+    if value.fract() == 0.0 && value.abs() < 9e15 {
+        Value::from(value as i64)
+    } else {
+        Value::from(value)
+    }
+}
+
+fn digest(what: &str, text: &str) -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    match base16ct::lower::decode(text, &mut bytes) {
+        Ok(found) if found.len() == 32 => Ok(bytes),
+        _ => Err(Error::new(
+            ErrorKind::Record,
+            format!("{what} is not 64 lower-case hex digits"),
+        )),
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EpochFile {
+    format: String,
+    family: String,
+    epoch: String,
+    size: usize,
+    controls: usize,
+    root: String,
+    leaves: Vec<String>,
+}
+
+impl Epoch {
+    /// The epoch commitment file (SPEC.md §8), one line. Public.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let file = EpochFile {
+            format: EPOCH_FORMAT.to_owned(),
+            family: self.family().name().to_owned(),
+            epoch: self.label().to_owned(),
+            size: self.leaves().len(),
+            controls: CONTROLS,
+            root: base16ct::lower::encode_string(&self.root()),
+            leaves: self
+                .leaves()
+                .iter()
+                .map(|leaf| base16ct::lower::encode_string(leaf))
+                .collect(),
+        };
+        serde_json::to_string(&file).unwrap_or_default()
+    }
+}

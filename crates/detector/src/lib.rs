@@ -1,0 +1,1 @@
+//! Detection: units, exact tails, verdicts and reports.

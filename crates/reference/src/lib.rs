@@ -1,0 +1,1 @@
+//! A slow second implementation, written from SPEC.md alone.

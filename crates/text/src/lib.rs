@@ -1,0 +1,1 @@
+//! Unicode folding, words, graphemes and tokenizers.

@@ -1,0 +1,1 @@
+//! Embedding: choose marked tokens or bias logits.

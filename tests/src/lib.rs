@@ -1,0 +1,1 @@
+//! Everything that crosses crates: vectors, conformance, calibration, transcripts.
