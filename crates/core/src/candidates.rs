@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::prf::Prf;
 use crate::scheme::Reshaped;
+use crate::simd::vectorise;
 
 /// The tokens that temperature and truncation leave, with their logits.
 ///
@@ -15,13 +16,16 @@ pub struct Candidates<'a> {
     scale: f32,
 }
 
+/// Candidates handled together: few enough for the first cache.
+const RUN: usize = 256;
+
 impl<'a> Candidates<'a> {
     /// The whole vocabulary: candidate `i` is token `i`.
     ///
     /// # Errors
     /// [`ErrorKind::Logits`] when `logits` is empty, holds NaN or +∞, or has no finite value. −∞ is a masked token.
     pub fn all(logits: &'a [f32], scale: f32) -> Result<Self> {
-        let max = finite_max(logits)?;
+        let max = largest(logits)?;
         Ok(Self {
             ids: None,
             logits,
@@ -30,7 +34,7 @@ impl<'a> Candidates<'a> {
         })
     }
 
-    /// The tokens `ids`, of which the largest logit is `max`. The logits are those of a checked vocabulary.
+    /// The tokens `ids` of a vocabulary that [`all`](Self::all) accepted, with their logits, of which the largest is `max`.
     #[must_use]
     pub fn listed(ids: &'a [u32], logits: &'a [f32], max: f32, scale: f32) -> Self {
         debug_assert_eq!(ids.len(), logits.len());
@@ -59,14 +63,48 @@ impl<'a> Candidates<'a> {
         self.ids.map_or(index as u32, |ids| ids[index])
     }
 
-    /// `ln` of candidate `index`'s weight: 0 for the largest, less for the others.
+    /// The largest logit.
     #[must_use]
-    #[inline]
-    pub fn log_weight(&self, index: usize) -> f32 {
-        (self.logits[index] - self.max) * self.scale
+    pub fn max(&self) -> f32 {
+        self.max
     }
 
-    /// Calls `visit(first, log_weights, words)` for consecutive runs of candidates. Runs are short enough for the first cache.
+    /// One over the temperature.
+    #[must_use]
+    pub fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    /// The weight of a candidate with this logit: 1 for the largest.
+    #[must_use]
+    #[inline(always)]
+    pub fn weight(&self, logit: f32) -> f32 {
+        exp((logit - self.max) * self.scale)
+    }
+
+    /// The sum of all weights.
+    #[must_use]
+    pub fn mass(&self) -> f64 {
+        let candidates = *self;
+        vectorise(
+            #[inline(always)]
+            move || {
+                let mut weights = [0.0; RUN];
+                let mut mass = 0.0;
+                for logits in candidates.logits.chunks(RUN) {
+                    let weights = &mut weights[..logits.len()];
+                    for (weight, &logit) in weights.iter_mut().zip(logits) {
+                        *weight = candidates.weight(logit);
+                    }
+                    mass += sum(weights);
+                }
+                mass
+            },
+        )
+    }
+
+    /// Calls `visit(first, log_weights, words)` for consecutive runs of candidates, inside a loop compiled for the best
+    /// instruction set of the machine.
     #[inline(always)]
     pub(crate) fn scan(
         &self,
@@ -74,39 +112,45 @@ impl<'a> Candidates<'a> {
         window: &[u32],
         mut visit: impl FnMut(usize, &[f32], &[u32]),
     ) {
-        const RUN: usize = 256;
         let mut words = [0; RUN];
         let mut log_weights = [0.0; RUN];
-        let (max, scale) = (self.max, self.scale);
-        match self.ids {
+        let Self {
+            max,
+            scale,
+            logits,
+            ids,
+        } = *self;
+        match ids {
             None => prf.scan(
                 window,
-                self.logits.len(),
+                logits.len(),
                 #[inline(always)]
                 |first, found| {
-                    let words = &mut words[..found.len()];
-                    let log_weights = &mut log_weights[..found.len()];
-                    for ((word, log_weight), (found, logit)) in words
-                        .iter_mut()
-                        .zip(&mut *log_weights)
-                        .zip(found.iter().zip(&self.logits[first..]))
-                    {
+                    let count = found.len();
+                    for (word, found) in words[..count].iter_mut().zip(found) {
                         *word = u32::from_le_bytes(*found);
+                    }
+                    for (log_weight, logit) in log_weights[..count].iter_mut().zip(&logits[first..])
+                    {
                         *log_weight = (logit - max) * scale;
                     }
-                    visit(first, log_weights, words);
+                    visit(first, &log_weights[..count], &words[..count]);
                 },
             ),
             Some(ids) => {
-                for (run, (ids, logits)) in ids.chunks(RUN).zip(self.logits.chunks(RUN)).enumerate()
-                {
-                    let words = &mut words[..ids.len()];
-                    let log_weights = &mut log_weights[..ids.len()];
-                    prf.candidates(window, ids, words);
-                    for (log_weight, logit) in log_weights.iter_mut().zip(logits) {
-                        *log_weight = (logit - max) * scale;
-                    }
-                    visit(run * RUN, log_weights, words);
+                let runs = ids.chunks(RUN).zip(logits.chunks(RUN));
+                for (first, (ids, logits)) in (0..).step_by(RUN).zip(runs) {
+                    let count = ids.len();
+                    prf.candidates(window, ids, &mut words[..count]);
+                    vectorise(
+                        #[inline(always)]
+                        || {
+                            for (log_weight, logit) in log_weights[..count].iter_mut().zip(logits) {
+                                *log_weight = (logit - max) * scale;
+                            }
+                            visit(first, &log_weights[..count], &words[..count]);
+                        },
+                    );
                 }
             }
         }
@@ -114,28 +158,37 @@ impl<'a> Candidates<'a> {
 }
 
 /// The largest logit, once all are known to be numbers.
-fn finite_max(logits: &[f32]) -> Result<f32> {
-    // One branch-free pass; the message is worked out only when something is wrong.
-    let (mut max, mut bad) = ([f32::NEG_INFINITY; 16], [false; 16]);
-    let (runs, rest) = logits.as_chunks::<16>();
-    for run in runs {
-        for lane in 0..16 {
-            max[lane] = max[lane].max(run[lane]);
-            bad[lane] |= run[lane].is_nan();
-        }
-    }
-    let max = max
-        .iter()
-        .chain(rest)
-        .copied()
-        .fold(f32::NEG_INFINITY, f32::max);
-    if max.is_finite() && !bad.contains(&true) && !rest.iter().any(|logit| logit.is_nan()) {
+fn largest(logits: &[f32]) -> Result<f32> {
+    // One branch-free pass; the message is worked out only when something is wrong. A plain comparison, false for NaN, is one
+    // instruction where `f32::max` is four.
+    let (max, bad) = vectorise(
+        #[inline(always)]
+        || {
+            let (mut max, mut bad) = ([f32::NEG_INFINITY; 32], [0_u32; 32]);
+            let (runs, rest) = logits.as_chunks::<32>();
+            for run in runs {
+                for lane in 0..32 {
+                    let logit = run[lane];
+                    max[lane] = if logit > max[lane] { logit } else { max[lane] };
+                    bad[lane] |= u32::from(logit.is_nan());
+                }
+            }
+            let max = max
+                .iter()
+                .chain(rest)
+                .copied()
+                .fold(f32::NEG_INFINITY, f32::max);
+            (
+                max,
+                bad != [0; 32] || rest.iter().any(|logit| logit.is_nan()),
+            )
+        },
+    );
+    if max.is_finite() && !bad {
         return Ok(max);
     }
-    let fault = match logits
-        .iter()
-        .position(|logit| logit.is_nan() || *logit == f32::INFINITY)
-    {
+    let unusable = |logit: &f32| logit.is_nan() || *logit == f32::INFINITY;
+    let fault = match logits.iter().position(unusable) {
         Some(token) => format!(
             "the logit of token {token} is {}; logits must be numbers below infinity",
             logits[token]
@@ -163,45 +216,52 @@ pub struct Scratch {
 impl Scratch {
     /// Fills [`weights`](Self::weights) with the candidates' own distribution.
     pub fn plain(&mut self, candidates: &Candidates<'_>) {
-        self.weights.clear();
-        let (max, scale) = (candidates.max, candidates.scale);
-        self.weights.extend(
-            candidates
-                .logits
-                .iter()
-                .map(|logit| exp((logit - max) * scale)),
+        self.weights.resize(candidates.len(), 0.0);
+        let (weights, candidates) = (&mut self.weights[..], *candidates);
+        vectorise(
+            #[inline(always)]
+            move || {
+                for (weight, &logit) in weights.iter_mut().zip(candidates.logits) {
+                    *weight = candidates.weight(logit);
+                }
+            },
         );
     }
 
     /// Draws an index with probability proportional to its weight; `coin` is uniform in [0, 1).
     #[must_use]
     pub fn draw(&self, coin: f64) -> usize {
-        // Sums of short runs first: one chain of dependent additions over a vocabulary would cost four cycles a token.
-        const RUN: usize = 64;
-        let total: f64 = self.weights.chunks(RUN).map(sum).sum();
-        let mut left = coin * total;
-        let mut last = 0;
-        for (run, weights) in self.weights.chunks(RUN).enumerate() {
-            let sum = sum(weights);
-            if sum > 0.0 {
-                last = run;
-            }
-            if left < sum {
-                break;
-            }
-            left -= sum;
-        }
-        let weights = self.weights.chunks(RUN).nth(last).unwrap_or_default();
+        let weights = &self.weights[..];
+        // The run first, then the candidate in it: one chain of dependent additions over a vocabulary would cost four cycles
+        // a token.
+        let (run, mut left) = vectorise(
+            #[inline(always)]
+            move || {
+                let mut left = coin * weights.chunks(RUN).map(sum).sum::<f64>();
+                let mut last = 0;
+                for (run, weights) in weights.chunks(RUN).enumerate() {
+                    let sum = sum(weights);
+                    if sum > 0.0 {
+                        last = run;
+                    }
+                    if left < sum {
+                        break;
+                    }
+                    left -= sum;
+                }
+                (last, left)
+            },
+        );
         // Rounding may leave a remainder at the end; the last possible candidate takes it.
         let mut chosen = 0;
-        for (offset, weight) in weights.iter().copied().map(f64::from).enumerate() {
+        for (index, &weight) in weights.iter().enumerate().skip(run * RUN).take(RUN) {
             if weight > 0.0 {
-                chosen = last * RUN + offset;
+                chosen = index;
             }
-            if left < weight {
+            if left < f64::from(weight) {
                 break;
             }
-            left -= weight;
+            left -= f64::from(weight);
         }
         chosen
     }
@@ -221,17 +281,20 @@ impl Scratch {
     }
 }
 
-/// Sum in four lanes, which the compiler may keep in one register.
+/// Sum in double precision, in lanes that fill a vector register.
 #[inline(always)]
 pub(crate) fn sum(values: &[f32]) -> f64 {
-    let (fours, rest) = values.as_chunks::<4>();
-    let lanes = fours.iter().fold([0.0; 4], |sum: [f64; 4], four| {
-        std::array::from_fn(|lane| sum[lane] + f64::from(four[lane]))
-    });
-    lanes
-        .into_iter()
-        .chain(rest.iter().copied().map(f64::from))
-        .sum()
+    let mut lanes = [0.0_f64; 16];
+    let (runs, rest) = values.as_chunks::<16>();
+    for run in runs {
+        for lane in 0..16 {
+            lanes[lane] += f64::from(run[lane]);
+        }
+    }
+    for (lane, &value) in lanes.iter_mut().zip(rest) {
+        *lane += f64::from(value);
+    }
+    lanes.iter().sum()
 }
 
 /// `e^x` for `x ≤ 0`, within 3e-7 of its value, and 0 below −87. Straight-line code that vectorises; the library function does not.
@@ -242,14 +305,15 @@ pub(crate) fn exp(x: f32) -> f32 {
     const LN2_HIGH: f32 = 355.0 / 512.0; // nine bits: n · LN2_HIGH is exact
     const LN2_LOW: f32 = -2.121_944_4e-4;
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23: adding it rounds to an integer, left in the low bits
-    let clamped = x.max(-87.0);
+    let clamped = if x > -87.0 { x } else { -87.0 };
     let rounded = clamped * std::f32::consts::LOG2_E + ROUND;
     let n = rounded - ROUND;
     let r = (clamped - n * LN2_HIGH) - n * LN2_LOW;
     let series = [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
-    let power = series
-        .into_iter()
-        .fold(1.0 / 720.0, |value, coefficient| value * r + coefficient);
+    let mut power = 1.0 / 720.0;
+    for coefficient in series {
+        power = power * r + coefficient;
+    }
     let scale = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
     if x < -87.0 { 0.0 } else { power * scale }
 }
@@ -278,8 +342,8 @@ mod tests {
 
     #[test]
     fn draws_follow_the_weights_at_the_edges_of_every_candidate() {
-        let mut weights = vec![0.0; 200];
-        for (index, weight) in [(0, 1.0), (3, 2.0), (64, 1.0), (130, 4.0)] {
+        let mut weights = vec![0.0; 700];
+        for (index, weight) in [(0, 1.0), (3, 2.0), (256, 1.0), (530, 4.0)] {
             weights[index] = weight;
         }
         let scratch = Scratch {
@@ -292,9 +356,10 @@ mod tests {
             (0.124, 0),
             (0.125, 3),
             (0.374, 3),
-            (0.375, 64),
-            (0.5, 130),
-            (below, 130),
+            (0.375, 256),
+            (0.5, 530),
+            (below, 530),
+            (1.0, 530),
         ] {
             assert_eq!(scratch.draw(coin), index, "coin {coin}");
         }
@@ -312,14 +377,13 @@ mod tests {
         logits[7] = f32::NEG_INFINITY;
         assert_eq!(all(&logits), Ok(()));
         for bad in [f32::NAN, f32::INFINITY] {
-            for place in [0, 15, 16, 97] {
+            for place in [0, 15, 32, 97] {
                 let mut logits = logits.clone();
                 logits[place] = bad;
+                let error = all(&logits).unwrap_err();
                 assert!(
-                    all(&logits)
-                        .unwrap_err()
-                        .contains(&format!("token {place} is")),
-                    "{bad} at {place}"
+                    error.contains(&format!("token {place} is")),
+                    "{bad} at {place}: {error}"
                 );
             }
         }

@@ -5,7 +5,5 @@ pub(crate) const NODE: &[u8] = b"taggant/v1/node";
 pub(crate) const COMMIT: &[u8] = b"taggant/v1/commit";
 pub(crate) const PRF: &[u8] = b"taggant/v1/prf";
 pub(crate) const ROUTE: &[u8] = b"taggant/v1/route";
-/// Public key of the window identity (SPEC.md §4): it decides what counts as a repeat, so it must not be secret.
-pub(crate) const IDENTITY_KEY: [u8; 16] = *b"taggant/v1/ident";
 /// Scheme name under which a campaign leaf derives its route key.
 pub(crate) const ROUTE_SCHEME: &str = "route/1";

@@ -36,7 +36,9 @@ mod prf;
 mod record;
 mod scheme;
 pub mod schemes;
-mod window;
+mod set;
+pub mod simd;
+pub mod window;
 
 #[doc = include_str!("../SPEC.md")]
 pub mod spec {}
@@ -52,4 +54,4 @@ pub use mark::{Layer, Mark};
 pub use prf::{MAX_VOCABULARY, MAX_WINDOW};
 pub use record::{LayerRecord, Record, RouteRecord, TokenizerId};
 pub use scheme::{Null, Reshaped, Scheme};
-pub use window::{Identity, Seen};
+pub use set::Set;

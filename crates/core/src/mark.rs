@@ -9,14 +9,12 @@ use crate::key::{LeafKey, Role};
 use crate::prf::Prf;
 use crate::record::Record;
 use crate::scheme::Scheme;
-use crate::window::Identity;
 
 /// One layer under its key.
 #[derive(Debug)]
 pub struct Layer {
     role: Role,
     window: usize,
-    identity: Identity,
     scheme: Option<Box<dyn Scheme>>,
 }
 
@@ -31,12 +29,6 @@ impl Layer {
     #[must_use]
     pub fn window(&self) -> usize {
         self.window
-    }
-
-    /// Names this layer's windows.
-    #[must_use]
-    pub fn identity(&self) -> &Identity {
-        &self.identity
     }
 
     /// The scheme under the layer's key; `None` when that key was not given.
@@ -128,7 +120,6 @@ impl Mark {
             .map(|(layer, key)| Layer {
                 role: layer.role,
                 window: layer.window,
-                identity: Identity::new(layer.window),
                 scheme: key.map(|key| {
                     let key =
                         key.prf_key(record.scheme().id(), window_byte(layer.window), layer.role);
@@ -175,35 +166,44 @@ impl Mark {
         self.routed(word, position)
     }
 
-    /// [`owner`](Self::owner) for many positions at once, none below the first layer's window; `words` is working memory.
-    pub fn owners(
-        &self,
-        response: &[u32],
-        positions: &[u32],
-        words: &mut Vec<u32>,
-        out: &mut Vec<Option<usize>>,
-    ) {
-        out.clear();
-        let Some(route) = &self.route else {
-            out.resize(positions.len(), Some(0));
+    /// Every position of `response` that a layer owns, ascending, into that layer's list; `words` is working memory.
+    /// Agrees with [`owner`](Self::owner).
+    ///
+    /// # Panics
+    /// Unless there is one list for each layer.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "callers bound responses by 2^32 tokens"
+    )]
+    pub fn partition(&self, response: &[u32], words: &mut Vec<u32>, owned: &mut [&mut Vec<u32>]) {
+        let first = self.layers[0].window;
+        let positions = first as u32..response.len().max(first) as u32;
+        owned[0].clear();
+        owned[0].extend(positions);
+        let (Some(route), [campaign, account]) = (&self.route, owned) else {
             return;
         };
-        words.resize(positions.len(), 0);
-        route.prf.contexts(response, positions, words);
-        out.extend(
-            words
-                .iter()
-                .zip(positions)
-                .map(|(&word, &position)| self.routed(word, position as usize)),
-        );
+        words.resize(campaign.len(), 0);
+        route.prf.contexts(response, campaign, words);
+        account.resize(campaign.len(), 0);
+        let (mut campaigns, mut accounts) = (0, 0);
+        for (index, &word) in words.iter().enumerate() {
+            // Written to both and kept in one: the layer is a coin flip, and a branch would be mispredicted every other time.
+            let position = campaign[index];
+            let layer = self.routed(word, position as usize);
+            campaign[campaigns] = position;
+            account[accounts] = position;
+            campaigns += usize::from(layer == Some(0));
+            accounts += usize::from(layer == Some(1));
+        }
+        campaign.truncate(campaigns);
+        account.truncate(accounts);
     }
 
     fn routed(&self, word: u32, position: usize) -> Option<usize> {
         let share = self.route.as_ref().map_or(0, |route| route.share);
-        if word < share {
-            return Some(0);
-        }
-        (position >= self.layers[1].window).then_some(1)
+        let layer = usize::from(word >= share);
+        (position >= self.layers[layer].window).then_some(layer)
     }
 }
 

@@ -16,7 +16,7 @@ use aes::cipher::{
 /// The longest window, in tokens.
 pub const MAX_WINDOW: usize = 8;
 
-/// Token ids are below 2^21 (SPEC.md §1): eight times the largest vocabulary in use, and three ids pack into 64 bits.
+/// Token ids are below 2^21 (SPEC.md §1), eight times the largest vocabulary in use.
 pub const MAX_VOCABULARY: usize = 1 << 21;
 
 /// Stands for "no candidate", and pads the first block.
@@ -76,12 +76,6 @@ impl Prf {
         lane(&self.block(window, NONE), 0)
     }
 
-    /// The first 64 bits of the window's own block.
-    pub(crate) fn context_u64(&self, window: &[u32]) -> u64 {
-        let [low, high, ..] = words(&self.block(window, NONE));
-        u64::from(low) | u64::from(high) << 32
-    }
-
     /// The words of `candidates` after one window, into `out` (same length).
     pub fn candidates(&self, window: &[u32], candidates: &[u32], out: &mut [u32]) {
         let state = self.state(window);
@@ -117,7 +111,7 @@ impl Prf {
             vocabulary.div_ceil(4),
             |group| xor(state, [0, 0, 0, group as u32]),
             #[inline(always)]
-            |start, blocks| {
+            move |start, blocks| {
                 let (words, _) = blocks.as_flattened().as_chunks();
                 let first = 4 * start;
                 visit(first, &words[..words.len().min(vocabulary - first)]);
@@ -128,14 +122,23 @@ impl Prf {
     /// The words of the units that end at `positions` of `tokens`, into `out` (same length as `positions`).
     /// Each position is at least the window and below `tokens.len()`.
     pub fn units(&self, tokens: &[u32], positions: &[u32], out: &mut [u32]) {
-        self.at(tokens, positions, out, |token| token / 4, |token| token);
+        let token = |position: u32| tokens[position as usize];
+        self.at(
+            tokens,
+            positions,
+            out,
+            |position| token(position) / 4,
+            |block, position| lane(block, token(position)),
+        );
     }
 
     /// The words of the windows that end before `positions` of `tokens`, into `out` (same length as `positions`).
     pub fn contexts(&self, tokens: &[u32], positions: &[u32], out: &mut [u32]) {
-        self.at(tokens, positions, out, |_| NONE, |_| 0);
+        self.at(tokens, positions, out, |_| NONE, |block, _| lane(block, 0));
     }
 
+    /// Runs the function over the windows that end before `positions`: `group` gives the last word of the input, `take` what
+    /// is wanted of the output.
     #[inline(always)]
     fn at(
         &self,
@@ -143,37 +146,15 @@ impl Prf {
         positions: &[u32],
         out: &mut [u32],
         group: impl Fn(u32) -> u32,
-        slot: impl Fn(u32) -> u32,
+        take: impl Fn(&Block, u32) -> u32,
     ) {
         // A window of up to three tokens is one block, by far the common case, and needs no chaining; a length known at
         // compile time halves its cost.
         match self.window {
-            1 => return self.single::<1>(tokens, positions, out, group, slot),
-            2 => return self.single::<2>(tokens, positions, out, group, slot),
-            3 => return self.single::<3>(tokens, positions, out, group, slot),
-            _ => {}
-        }
-        let token = |index: usize| tokens[positions[index] as usize];
-        let window = |index: usize| {
-            let end = positions[index] as usize;
-            &tokens[end - self.window..end]
-        };
-        let mut chained = [Array([0; 16]); 64];
-        for start in (0..positions.len()).step_by(chained.len()) {
-            let count = chained.len().min(positions.len() - start);
-            let chained = &mut chained[..count];
-            chained.fill(Array([0; 16]));
-            for block in 0..blocks(self.window) {
-                for (offset, chained) in chained.iter_mut().enumerate() {
-                    let index = start + offset;
-                    let input = input(window(index), block, group(token(index)));
-                    *chained = Array(bytes(xor(words(&chained.0), input)));
-                }
-                self.cipher.encrypt_blocks(chained);
-            }
-            for (offset, (out, block)) in out[start..].iter_mut().zip(&*chained).enumerate() {
-                *out = lane(&block.0, slot(token(start + offset)));
-            }
+            1 => self.single::<1>(tokens, positions, out, group, take),
+            2 => self.single::<2>(tokens, positions, out, group, take),
+            3 => self.single::<3>(tokens, positions, out, group, take),
+            _ => self.chained(tokens, positions, out, group, take),
         }
     }
 
@@ -184,25 +165,53 @@ impl Prf {
         positions: &[u32],
         out: &mut [u32],
         group: impl Fn(u32) -> u32,
-        slot: impl Fn(u32) -> u32,
+        take: impl Fn(&Block, u32) -> u32,
     ) {
         self.pipeline(
             positions.len(),
             |index| {
-                let end = positions[index] as usize;
-                let unit = &tokens[end - WINDOW..=end];
+                let end = positions[index];
                 let mut words = [NONE; 4];
-                words[3 - WINDOW..3].copy_from_slice(&unit[..WINDOW]);
-                words[3] = group(unit[WINDOW]);
+                words[3 - WINDOW..3].copy_from_slice(&tokens[end as usize - WINDOW..end as usize]);
+                words[3] = group(end);
                 words
             },
             |start, blocks| {
-                let ends = positions[start..start + blocks.len()].iter();
+                let ends = &positions[start..start + blocks.len()];
                 for ((out, block), &end) in out[start..].iter_mut().zip(blocks).zip(ends) {
-                    *out = lane(block, slot(tokens[end as usize]));
+                    *out = take(block, end);
                 }
             },
         );
+    }
+
+    fn chained(
+        &self,
+        tokens: &[u32],
+        positions: &[u32],
+        out: &mut [u32],
+        group: impl Fn(u32) -> u32,
+        take: impl Fn(&Block, u32) -> u32,
+    ) {
+        const TOGETHER: usize = 64;
+        let mut chained = [Array([0; 16]); TOGETHER];
+        for (ends, out) in positions.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+            let chained = &mut chained[..ends.len()];
+            chained.fill(Array([0; 16]));
+            for block in 0..blocks(self.window) {
+                for (chained, &end) in chained.iter_mut().zip(ends) {
+                    let window = &tokens[end as usize - self.window..end as usize];
+                    *chained = Array(bytes(xor(
+                        words(&chained.0),
+                        input(window, block, group(end)),
+                    )));
+                }
+                self.cipher.encrypt_blocks(chained);
+            }
+            for ((out, block), &end) in out.iter_mut().zip(&*chained).zip(ends) {
+                *out = take(&block.0, end);
+            }
+        }
     }
 
     /// The last block's input, but for the group: what all candidates after one window share.

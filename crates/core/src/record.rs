@@ -5,6 +5,7 @@ use crate::key::{LeafKey, Role};
 use crate::mark::route_commitment;
 use crate::prf::{MAX_VOCABULARY, MAX_WINDOW};
 use crate::schemes::Parameters;
+use crate::simd::vectorise;
 
 /// Which tokenizer the token ids belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,19 +37,24 @@ impl TokenizerId {
     /// # Errors
     /// [`ErrorKind::Token`], naming the first that is not.
     pub fn check(&self, tokens: &[u32]) -> Result<()> {
-        match tokens
-            .iter()
-            .position(|&token| token as usize >= self.vocabulary)
-        {
-            None => Ok(()),
-            Some(place) => Err(Error::new(
-                ErrorKind::Token,
-                format!(
-                    "token id {} at position {place} is not in the vocabulary of {} tokens",
-                    tokens[place], self.vocabulary
-                ),
-            )),
+        let largest = vectorise(
+            #[inline(always)]
+            || tokens.iter().fold(0, |largest, &token| token.max(largest)),
+        );
+        if tokens.is_empty() || (largest as usize) < self.vocabulary {
+            return Ok(());
         }
+        let place = tokens
+            .iter()
+            .position(|&token| token as usize >= self.vocabulary);
+        let place = place.unwrap_or_default();
+        Err(Error::new(
+            ErrorKind::Token,
+            format!(
+                "token id {} at position {place} is not in the vocabulary of {} tokens",
+                tokens[place], self.vocabulary
+            ),
+        ))
     }
 }
 

@@ -1,1 +1,1506 @@
-//! A slow second implementation, written from SPEC.md alone.
+//! Taggant's byte-level contract a second time, written from `crates/core/SPEC.md` alone.
+//!
+//! Everything here is slow and plain on purpose: a page of the specification beside a page of this file should
+//! leave nothing to wonder about. It exists to disagree with the real implementation, so it shares no code with it,
+//! checks its arguments with assertions, and takes no care of secrets. Never serve anything with it.
+
+mod aes;
+
+use std::collections::BTreeSet;
+
+pub use aes::aes128;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+/// SPEC §1: token ids are below this.
+pub const TOKEN_LIMIT: u32 = 1 << 21;
+
+/// SPEC §2.3: control keys in every epoch.
+pub const CONTROLS: usize = 999;
+
+// ---------------------------------------------------------------------------------------------------------------
+// §1 Conventions
+// ---------------------------------------------------------------------------------------------------------------
+
+/// SPEC §1: `u16be`.
+#[expect(clippy::panic, reason = "a reference fails loudly")]
+fn u16be(number: usize) -> [u8; 2] {
+    match u16::try_from(number) {
+        Ok(number) => number.to_be_bytes(),
+        Err(_) => panic!("{number} does not fit 16 bits"),
+    }
+}
+
+/// SPEC §1: `u32be`.
+#[expect(clippy::panic, reason = "a reference fails loudly")]
+fn u32be(number: usize) -> [u8; 4] {
+    match u32::try_from(number) {
+        Ok(number) => number.to_be_bytes(),
+        Err(_) => panic!("{number} does not fit 32 bits"),
+    }
+}
+
+/// `u16be(len) ‖ bytes`, which several messages of SPEC §2 contain.
+fn with_u16_length(bytes: &[u8]) -> Vec<u8> {
+    [&u16be(bytes.len())[..], bytes].concat()
+}
+
+/// SPEC §1: SHA-256.
+fn sha256(message: &[u8]) -> [u8; 32] {
+    Sha256::digest(message).into()
+}
+
+/// RFC 2104: HMAC with SHA-256.
+#[expect(clippy::panic, reason = "HMAC takes keys of every length")]
+fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    match Hmac::<Sha256>::new_from_slice(key) {
+        Ok(mut mac) => {
+            mac.update(message);
+            mac.finalize().into_bytes().into()
+        }
+        Err(_) => panic!("HMAC refused a key of {} bytes", key.len()),
+    }
+}
+
+/// SPEC §1: HKDF-Extract of RFC 5869 §2.2.
+fn extract(salt: &[u8], ikm: &[u8]) -> [u8; 32] {
+    hmac_sha256(salt, ikm)
+}
+
+/// SPEC §1: `Expand(prk, info, n)`, HKDF-Expand of RFC 5869 §2.3.
+fn expand(prk: &[u8], info: &[u8], n: usize) -> Vec<u8> {
+    let mut output = Vec::new();
+    let mut block = Vec::new();
+    let mut counter: u8 = 0;
+    while output.len() < n {
+        assert!(
+            counter < 255,
+            "HKDF-Expand ends at 255 blocks; {n} bytes were asked for"
+        );
+        counter += 1;
+        block = hmac_sha256(prk, &[&block[..], info, &[counter]].concat()).to_vec();
+        output.extend_from_slice(&block);
+    }
+    output.truncate(n);
+    output
+}
+
+/// `Expand` to a fixed number of bytes.
+fn expand_to<const N: usize>(prk: &[u8], info: &[u8]) -> [u8; N] {
+    let mut output = [0; N];
+    output.copy_from_slice(&expand(prk, info, N));
+    output
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// §2 Keys
+// ---------------------------------------------------------------------------------------------------------------
+
+/// SPEC §2.1: a leaf of the key tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// The path bytes of SPEC §2.2: `family/epoch/role/id`.
+    pub path: String,
+    /// The leaf key.
+    pub key: [u8; 32],
+    /// What hides the leaf key in its commitment.
+    pub salt: [u8; 32],
+}
+
+/// SPEC §2: whether a label may appear in a path.
+#[must_use]
+pub fn is_label(label: &str) -> bool {
+    let allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_' || byte == b'-';
+    let bytes = label.as_bytes();
+    (1..=64).contains(&bytes.len())
+        && bytes[0].is_ascii_alphanumeric()
+        && bytes.iter().all(|&byte| allowed(byte))
+}
+
+/// SPEC §2: whether a label is one of the roles.
+#[must_use]
+pub fn is_role(label: &str) -> bool {
+    [
+        "campaign",
+        "account",
+        "twin",
+        "canary",
+        "pseudonym",
+        "control",
+        "decoy",
+    ]
+    .contains(&label)
+}
+
+/// SPEC §2.1: `child(p, l)`.
+fn child(parent: &[u8; 32], label: &str) -> [u8; 32] {
+    expand_to(
+        parent,
+        &[b"taggant/v1/node", &with_u16_length(label.as_bytes())[..]].concat(),
+    )
+}
+
+/// SPEC §2.1: the leaf at `family/epoch/role/id`.
+///
+/// # Panics
+///
+/// Unless the family is `forensic` or `public`, the role one of SPEC §2, and the epoch and the id labels.
+#[must_use]
+pub fn derive(root: &[u8; 32], family: &str, epoch: &str, role: &str, id: &str) -> Leaf {
+    assert!(
+        family == "forensic" || family == "public",
+        "{family:?} is not a family"
+    );
+    assert!(is_label(epoch), "{epoch:?} is not a label");
+    assert!(is_role(role), "{role:?} is not a role");
+    assert!(is_label(id), "{id:?} is not a label");
+
+    let prk = extract(b"taggant/v1", root);
+    let branch = |b: &str| {
+        child(
+            &child(&child(&child(&child(&prk, b), family), epoch), role),
+            id,
+        )
+    };
+    Leaf {
+        path: format!("{family}/{epoch}/{role}/{id}"),
+        key: branch("key"),
+        salt: branch("salt"),
+    }
+}
+
+/// SPEC §2.2: the commitment to a leaf.
+///
+/// # Panics
+///
+/// If the path is longer than 65,535 bytes.
+#[must_use]
+pub fn commitment(leaf: &Leaf) -> [u8; 32] {
+    let path = with_u16_length(leaf.path.as_bytes());
+    sha256(&[b"taggant/v1/commit", &path[..], &leaf.salt, &leaf.key].concat())
+}
+
+/// SPEC §2.3: the sorted commitments of an epoch, those of its controls and decoys among them.
+///
+/// # Panics
+///
+/// If a name repeats, is a control's or a decoy's, or is one that [`derive()`] refuses.
+#[must_use]
+pub fn epoch_leaves(
+    root: &[u8; 32],
+    family: &str,
+    epoch: &str,
+    named: &[(&str, &str)],
+) -> Vec<[u8; 32]> {
+    let mut leaves = Vec::new();
+    for (n, (role, id)) in named.iter().enumerate() {
+        assert!(
+            *role != "control" && *role != "decoy",
+            "{role}/{id} cannot be named: the epoch adds its own"
+        );
+        assert!(
+            !named[..n].contains(&(*role, *id)),
+            "{role}/{id} is named twice"
+        );
+        leaves.push(commitment(&derive(root, family, epoch, role, id)));
+    }
+    for n in 0..CONTROLS {
+        leaves.push(commitment(&derive(
+            root,
+            family,
+            epoch,
+            "control",
+            &format!("{n:04}"),
+        )));
+    }
+
+    let least = 2 * leaves.len();
+    let mut total = 1;
+    while total < least {
+        total *= 2;
+    }
+    let decoys = total - leaves.len();
+    for n in 0..decoys {
+        leaves.push(commitment(&derive(
+            root,
+            family,
+            epoch,
+            "decoy",
+            &format!("{n:04}"),
+        )));
+    }
+    leaves.sort_unstable();
+    leaves
+}
+
+/// SPEC §2.3: `leaf(c)`.
+fn tree_leaf(content: &[u8]) -> [u8; 32] {
+    sha256(&[&[0x00], content].concat())
+}
+
+/// SPEC §2.3: `node(l, r)`.
+fn tree_node(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+    sha256(&[&[0x01], &left[..], right].concat())
+}
+
+/// RFC 6962 §2.1 over leaf hashes: the left subtree takes the largest power of two below their number.
+fn subtree_root(hashes: &[[u8; 32]]) -> [u8; 32] {
+    if hashes.is_empty() {
+        return sha256(b"");
+    }
+    if hashes.len() == 1 {
+        return hashes[0];
+    }
+    let mut split = 1;
+    while 2 * split < hashes.len() {
+        split *= 2;
+    }
+    tree_node(
+        &subtree_root(&hashes[..split]),
+        &subtree_root(&hashes[split..]),
+    )
+}
+
+/// SPEC §2.3: the root of the RFC 6962 tree over these leaves, in this order.
+#[must_use]
+pub fn tree_root(leaves: &[[u8; 32]]) -> [u8; 32] {
+    let hashes: Vec<[u8; 32]> = leaves.iter().map(|leaf| tree_leaf(leaf)).collect();
+    subtree_root(&hashes)
+}
+
+/// SPEC §2.4: the key of one leaf for one scheme, window and layer.
+///
+/// # Panics
+///
+/// If `h` is not 1 to 8, or a string is longer than 65,535 bytes.
+#[must_use]
+pub fn prf_key(leaf_key: &[u8; 32], scheme: &str, h: usize, layer: &str) -> [u8; 16] {
+    const WIDTHS: [u8; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+    assert!((1..=8).contains(&h), "a window of {h} tokens is not 1 to 8");
+    let scheme = with_u16_length(scheme.as_bytes());
+    let layer = with_u16_length(layer.as_bytes());
+    expand_to(
+        leaf_key,
+        &[b"taggant/v1/prf", &scheme[..], &[WIDTHS[h]], &layer].concat(),
+    )
+}
+
+/// SPEC §2.4: the route key of a campaign leaf, `h` being the campaign layer's window.
+///
+/// # Panics
+///
+/// If `h` is not 1 to 8.
+#[must_use]
+pub fn route_key(leaf_key: &[u8; 32], h: usize) -> [u8; 16] {
+    prf_key(leaf_key, "route/1", h, "campaign")
+}
+
+/// SPEC §2.4: the commitment to a route key.
+#[must_use]
+pub fn route_commitment(route_key: &[u8; 16]) -> [u8; 32] {
+    sha256(&[b"taggant/v1/route", &route_key[..]].concat())
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// §3 The keyed function
+// ---------------------------------------------------------------------------------------------------------------
+
+/// SPEC §3: `X_b`, with `last` the word that follows the window.
+fn last_block(k: &[u8; 16], window: &[u32], last: u32) -> [u8; 16] {
+    assert!(
+        (1..=8).contains(&window.len()),
+        "a window of {} tokens is not 1 to 8",
+        window.len()
+    );
+    for &token in window {
+        assert!(token < TOKEN_LIMIT, "token {token} is not below 2^21");
+    }
+
+    let mut words = window.to_vec();
+    words.push(last);
+    let mut padded = words;
+    while !padded.len().is_multiple_of(4) {
+        padded.insert(0, 0xFFFF_FFFF);
+    }
+
+    // X_0 = 0 makes X_1 = AES(k, B_1 xor X_0) = AES(k, B_1).
+    let mut x = [0_u8; 16];
+    for group in padded.chunks(4) {
+        let mut input = x;
+        for (n, word) in group.iter().enumerate() {
+            for (m, byte) in word.to_le_bytes().iter().enumerate() {
+                input[4 * n + m] ^= byte;
+            }
+        }
+        x = aes128(k, &input);
+    }
+    x
+}
+
+/// The u32le at a byte of a block.
+fn u32le_at(block: &[u8; 16], at: usize) -> u32 {
+    u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
+}
+
+/// SPEC §3: `F(k, w, c)`.
+///
+/// # Panics
+///
+/// If the window is not 1 to 8 tokens, or a token is not below 2^21.
+#[must_use]
+pub fn word(k: &[u8; 16], window: &[u32], candidate: u32) -> u32 {
+    assert!(
+        candidate < TOKEN_LIMIT,
+        "candidate {candidate} is not below 2^21"
+    );
+    let block = last_block(k, window, candidate / 4);
+    u32le_at(&block, 4 * (candidate % 4) as usize)
+}
+
+/// SPEC §3: `F(k, w, context)`.
+///
+/// # Panics
+///
+/// If the window is not 1 to 8 tokens, or a token is not below 2^21.
+#[must_use]
+pub fn context_word(k: &[u8; 16], window: &[u32]) -> u32 {
+    u32le_at(&last_block(k, window, 0xFFFF_FFFF), 0)
+}
+
+/// SPEC §4: the identity of a window.
+///
+/// # Panics
+///
+/// If the window is not 1 to 8 tokens, or a token is not below 2^21.
+#[must_use]
+pub fn identity(window: &[u32]) -> u64 {
+    // Called for every length, since it checks the window.
+    let block = last_block(b"taggant/v1/ident", window, 0xFFFF_FFFF);
+    if window.len() <= 3 {
+        let mut sum = 0;
+        let mut unit = 1;
+        for &token in window {
+            sum += unit * u64::from(token);
+            unit *= 1 << 21;
+        }
+        sum
+    } else {
+        u64::from(u32le_at(&block, 0)) + (u64::from(u32le_at(&block, 4)) << 32)
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// §4 Windows, layers and units
+// ---------------------------------------------------------------------------------------------------------------
+
+/// SPEC §4: one layer of a mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The role of its leaf.
+    pub role: String,
+    /// The number of tokens in its window.
+    pub window: usize,
+    /// The key of SPEC §2.4 for the mark's scheme.
+    pub prf_key: [u8; 16],
+}
+
+/// SPEC §5: a scheme and its parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scheme {
+    /// `gumbel/1`
+    Gumbel,
+    /// `tournament/1`
+    Tournament {
+        /// `m`, 1 to 32.
+        depth: u32,
+    },
+    /// `greenlist/1`
+    Greenlist {
+        /// `g`, from 1.
+        threshold: u32,
+        /// δ, above 0.
+        delta: f64,
+    },
+}
+
+/// SPEC §4: what marks a response.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// The scheme of every layer.
+    pub scheme: Scheme,
+    /// One layer, or `campaign` and `account`.
+    pub layers: Vec<Layer>,
+    /// The route key and the campaign's share, present exactly when there are two layers.
+    pub route: Option<([u8; 16], u32)>,
+}
+
+/// SPEC §5: the id of a scheme.
+#[must_use]
+pub fn scheme_id(scheme: &Scheme) -> &'static str {
+    match scheme {
+        Scheme::Gumbel => "gumbel/1",
+        Scheme::Tournament { .. } => "tournament/1",
+        Scheme::Greenlist { .. } => "greenlist/1",
+    }
+}
+
+/// SPEC §5: checks the parameters of a scheme. Every function that takes a scheme begins with it.
+///
+/// # Panics
+///
+/// If a parameter is outside the range of the table.
+pub fn check_scheme(scheme: &Scheme) {
+    match *scheme {
+        Scheme::Gumbel => {}
+        Scheme::Tournament { depth } => {
+            assert!((1..=32).contains(&depth), "depth {depth} is not 1 to 32")
+        }
+        Scheme::Greenlist { threshold, delta } => {
+            assert!(threshold >= 1, "threshold 0 is not 1 to 2^32 - 1");
+            assert!(
+                delta > 0.0 && delta.is_finite(),
+                "bias {delta} is not above 0 and finite"
+            );
+        }
+    }
+}
+
+/// SPEC §4 and §6: checks the shape of a mark. Every function that takes a mark begins with it.
+///
+/// # Panics
+///
+/// If the mark has not one layer or two, a window is not 1 to 8 tokens, a single layer has a route, two layers have
+/// none, are not `campaign` then `account`, or the account's window is the shorter, or [`check_scheme`] fails.
+pub fn check_mark(mark: &Mark) {
+    check_scheme(&mark.scheme);
+    for layer in &mark.layers {
+        assert!(
+            (1..=8).contains(&layer.window),
+            "a window of {} tokens is not 1 to 8",
+            layer.window
+        );
+    }
+    if mark.layers.len() == 1 {
+        assert!(
+            is_role(&mark.layers[0].role),
+            "{:?} is not a role",
+            mark.layers[0].role
+        );
+        assert!(mark.route.is_none(), "a single layer has no route");
+    } else {
+        assert!(
+            mark.layers.len() == 2,
+            "{} layers are neither one nor two",
+            mark.layers.len()
+        );
+        assert!(
+            mark.layers[0].role == "campaign",
+            "the first of two layers is campaign"
+        );
+        assert!(
+            mark.layers[1].role == "account",
+            "the second of two layers is account"
+        );
+        assert!(
+            mark.layers[0].window <= mark.layers[1].window,
+            "the account's window is the shorter"
+        );
+        assert!(mark.route.is_some(), "two layers need a route");
+    }
+}
+
+/// SPEC §4: the window of position `i` for `h`, or `None` where it does not exist.
+///
+/// # Panics
+///
+/// If `i` lies beyond the end of the sequence.
+#[must_use]
+pub fn window(sequence: &[u32], i: usize, h: usize) -> Option<&[u32]> {
+    assert!(
+        i <= sequence.len(),
+        "position {i} lies beyond {} tokens",
+        sequence.len()
+    );
+    if i >= h {
+        Some(&sequence[i - h..i])
+    } else {
+        None
+    }
+}
+
+/// SPEC §4, Layers: the layer that owns position `i` of a response, which may be the position of its next token.
+///
+/// # Panics
+///
+/// On a mark that [`check_mark`] refuses, a position beyond the next token's, or a token that is not below 2^21.
+#[must_use]
+pub fn owner(mark: &Mark, response: &[u32], i: usize) -> Option<usize> {
+    check_mark(mark);
+    let Some((route, share)) = mark.route else {
+        window(response, i, mark.layers[0].window)?;
+        return Some(0);
+    };
+    let campaign_window = window(response, i, mark.layers[0].window)?;
+    if context_word(&route, campaign_window) < share {
+        Some(0)
+    } else if i >= mark.layers[1].window {
+        Some(1)
+    } else {
+        None
+    }
+}
+
+/// SPEC §4, Embedding: the layer that marks the next token, or `None` where it is sampled plainly.
+///
+/// # Panics
+///
+/// As [`owner`].
+#[must_use]
+pub fn embeds(mark: &Mark, response_so_far: &[u32]) -> Option<usize> {
+    let i = response_so_far.len();
+    let layer = owner(mark, response_so_far, i)?;
+    if matches!(mark.scheme, Scheme::Greenlist { .. }) {
+        return Some(layer);
+    }
+    let h = mark.layers[layer].window;
+    let current = window(response_so_far, i, h);
+    for j in 0..i {
+        if owner(mark, response_so_far, j) == Some(layer)
+            && window(response_so_far, j, h) == current
+        {
+            return None;
+        }
+    }
+    Some(layer)
+}
+
+/// SPEC §4, Scoring: every scored position of a response with the layer that owns it. The prompt is empty if it is
+/// not known.
+///
+/// # Panics
+///
+/// As [`owner`].
+#[must_use]
+pub fn scored(mark: &Mark, prompt: &[u32], response: &[u32]) -> Vec<(usize, usize)> {
+    check_mark(mark);
+    let s = [prompt, response].concat();
+    let mut positions = Vec::new();
+    for i in 0..response.len() {
+        let Some(layer) = owner(mark, response, i) else {
+            continue;
+        };
+        let h = mark.layers[layer].window;
+        let current = &response[i - h..i];
+        let mut occurred = false;
+        for j in h..prompt.len() + i {
+            if &s[j - h..j] == current {
+                occurred = true;
+            }
+        }
+        if !occurred {
+            positions.push((i, layer));
+        }
+    }
+    positions
+}
+
+/// SPEC §4, Units: the distinct units among the scored positions of a pool of (prompt, response) rows, each as
+/// (row, position, layer) of its first occurrence.
+///
+/// # Panics
+///
+/// As [`owner`].
+#[must_use]
+pub fn pooled(mark: &Mark, rows: &[(Vec<u32>, Vec<u32>)]) -> Vec<(usize, usize, usize)> {
+    let mut seen = BTreeSet::new();
+    let mut units = Vec::new();
+    for (row, (prompt, response)) in rows.iter().enumerate() {
+        for (position, layer) in scored(mark, prompt, response) {
+            let h = mark.layers[layer].window;
+            let unit = (
+                layer,
+                response[position - h..position].to_vec(),
+                response[position],
+            );
+            if seen.insert(unit) {
+                units.push((row, position, layer));
+            }
+        }
+    }
+    units
+}
+
+/// SPEC §4 and §5: the word of the unit that a layer has at a position of a response.
+///
+/// # Panics
+///
+/// On a mark that [`check_mark`] refuses, a layer it has not, a position without a token or without a window for that
+/// layer, or a token that is not below 2^21.
+#[must_use]
+pub fn unit_word(mark: &Mark, layer: usize, response: &[u32], position: usize) -> u32 {
+    check_mark(mark);
+    assert!(layer < mark.layers.len(), "the mark has no layer {layer}");
+    let layer = &mark.layers[layer];
+    assert!(
+        position < response.len(),
+        "position {position} has no token"
+    );
+    assert!(
+        position >= layer.window,
+        "position {position} has no window of {} tokens",
+        layer.window
+    );
+    word(
+        &layer.prf_key,
+        &response[position - layer.window..position],
+        response[position],
+    )
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// §5 Schemes
+// ---------------------------------------------------------------------------------------------------------------
+
+const TWO_TO_32: f64 = 4_294_967_296.0;
+
+/// SPEC §5: whether bit `l` of a word is one; bit 0 is the least significant.
+fn bit(word: u32, l: u32) -> bool {
+    (word >> l) & 1 == 1
+}
+
+/// SPEC §5: the score of a unit with this word.
+///
+/// # Panics
+///
+/// On a scheme that [`check_scheme`] refuses.
+#[must_use]
+pub fn score(scheme: &Scheme, word: u32) -> f64 {
+    check_scheme(scheme);
+    match *scheme {
+        // ln_1p(−y) is ln(1 − y) without the loss of digits for a small y.
+        Scheme::Gumbel => -(-f64::from(word) / TWO_TO_32).ln_1p(),
+        Scheme::Tournament { depth } => {
+            let mut ones: u32 = 0;
+            for l in 0..depth {
+                if bit(word, l) {
+                    ones += 1;
+                }
+            }
+            f64::from(ones)
+        }
+        Scheme::Greenlist { threshold, .. } => {
+            if word < threshold {
+                1.0
+            } else {
+                0.0
+            }
+        }
+    }
+}
+
+/// SPEC §5, Embedding: what a scheme makes of a distribution.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reshaped {
+    /// The scheme chose this candidate.
+    Chosen(usize),
+    /// The token is drawn from this distribution.
+    Weights(Vec<f64>),
+}
+
+/// SPEC §5, Embedding: acts on the distribution `p` over candidates in ascending order of id, with their words.
+///
+/// # Panics
+///
+/// On a scheme that [`check_scheme`] refuses, different numbers of probabilities and words, or probabilities that are
+/// negative, not finite or do not sum to one within 1e-4.
+#[must_use]
+pub fn reshape(scheme: &Scheme, p: &[f64], words: &[u32]) -> Reshaped {
+    check_scheme(scheme);
+    assert!(
+        p.len() == words.len(),
+        "{} probabilities, {} words",
+        p.len(),
+        words.len()
+    );
+    assert!(
+        p.iter().all(|&p| p >= 0.0 && p.is_finite()),
+        "a probability is negative or not finite"
+    );
+    let sum: f64 = p.iter().sum();
+    assert!((sum - 1.0).abs() < 1e-4, "probabilities sum to {sum}");
+
+    match *scheme {
+        Scheme::Gumbel => {
+            let mut best = 0;
+            let mut best_value = f64::NEG_INFINITY;
+            for c in 0..p.len() {
+                let u = (f64::from(words[c]) + 0.5) / TWO_TO_32;
+                let value = p[c].ln() - (-u.ln()).ln();
+                if value > best_value {
+                    best = c;
+                    best_value = value;
+                }
+            }
+            Reshaped::Chosen(best)
+        }
+        Scheme::Tournament { depth } => {
+            let mut p = p.to_vec();
+            for l in 0..depth {
+                let g: Vec<f64> = words
+                    .iter()
+                    .map(|&x| if bit(x, l) { 1.0 } else { 0.0 })
+                    .collect();
+                let mut mean = 0.0;
+                for d in 0..p.len() {
+                    mean += p[d] * g[d];
+                }
+                for c in 0..p.len() {
+                    p[c] *= 1.0 + g[c] - mean;
+                }
+            }
+            Reshaped::Weights(p)
+        }
+        Scheme::Greenlist { threshold, delta } => {
+            let mut p = p.to_vec();
+            for c in 0..p.len() {
+                if words[c] < threshold {
+                    p[c] *= delta.exp();
+                }
+            }
+            let sum: f64 = p.iter().sum();
+            for weight in &mut p {
+                *weight /= sum;
+            }
+            Reshaped::Weights(p)
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// §6 Mark record
+// ---------------------------------------------------------------------------------------------------------------
+
+/// SPEC §6: the tokenizer digest. `tokens[id]` is the entry of an id, `None` where the vocabulary has none.
+///
+/// # Panics
+///
+/// If a count or a length does not fit 32 bits.
+#[must_use]
+pub fn tokenizer_digest(tokens: &[Option<&str>], merges: &[(&str, &str)]) -> [u8; 32] {
+    let mut v = tokens.len();
+    while v > 0 {
+        let last = v - 1;
+        match tokens[last] {
+            None => v = last,
+            Some(token) if token == format!("[PAD{last}]") => v = last,
+            Some(_) => break,
+        }
+    }
+
+    let mut message = b"taggant/v1/tokenizer".to_vec();
+    message.extend(u32be(v));
+    for token in &tokens[..v] {
+        let spelled = token.unwrap_or("");
+        message.extend(u32be(spelled.len()));
+        message.extend(spelled.as_bytes());
+    }
+    message.extend(u32be(merges.len()));
+    for (left, right) in merges {
+        let pair = format!("{left} {right}");
+        message.extend(u32be(pair.len()));
+        message.extend(pair.as_bytes());
+    }
+    sha256(&message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes from hexadecimal.
+    pub(crate) fn bytes<const N: usize>(hex: &str) -> [u8; N] {
+        assert_eq!(hex.len(), 2 * N);
+        let mut output = [0; N];
+        for (n, byte) in output.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap();
+        }
+        output
+    }
+
+    /// 00 01 02 …
+    fn counting<const N: usize>() -> [u8; N] {
+        let mut output = [0; N];
+        for n in 1..N {
+            output[n] = output[n - 1] + 1;
+        }
+        output
+    }
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-12
+    }
+
+    // Pinned values without another source were computed from SPEC.md with Python's hashlib and hmac and with
+    // OpenSSL's HKDF-Expand and AES-128-CBC.
+
+    // --- §1 and §2 ---
+
+    #[test]
+    fn hkdf_matches_rfc_5869() {
+        // Test case 1.
+        let prk = extract(&bytes::<13>("000102030405060708090a0b0c"), &[0x0b; 22]);
+        assert_eq!(
+            prk,
+            bytes("077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5")
+        );
+        let okm = expand(&prk, &bytes::<10>("f0f1f2f3f4f5f6f7f8f9"), 42);
+        assert_eq!(
+            okm,
+            bytes::<42>(
+                "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
+            )
+        );
+        // Test case 3: no salt, no info.
+        let prk = extract(b"", &[0x0b; 22]);
+        assert_eq!(
+            prk,
+            bytes("19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04")
+        );
+        assert_eq!(
+            expand(&prk, b"", 42),
+            bytes::<42>(
+                "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"
+            )
+        );
+    }
+
+    #[test]
+    fn labels() {
+        for label in ["a", "0", "2026-12", "a.b_c-D", &"x".repeat(64)] {
+            assert!(is_label(label), "{label}");
+        }
+        for label in ["", ".a", "-a", "_a", "a b", "a/b", "é", &"x".repeat(65)] {
+            assert!(!is_label(label), "{label}");
+        }
+    }
+
+    #[test]
+    fn a_leaf_and_all_that_comes_from_it() {
+        let leaf = derive(&counting(), "forensic", "2026-12", "campaign", "east");
+        assert_eq!(leaf.path, "forensic/2026-12/campaign/east");
+        assert_eq!(
+            leaf.key,
+            bytes("99449942665952851aa9309cefce5c799a3ffb9d9215d365966da9cf063a38dc")
+        );
+        assert_eq!(
+            leaf.salt,
+            bytes("9e41bfe118502d8082fb7ea4fb0e1880f6dfb38bf63ef46df31cccc6233a5e13")
+        );
+        assert_eq!(
+            commitment(&leaf),
+            bytes("888a14c3d25f9284986b7342ee4d71c80735242582077b33235f0a1131fd3637")
+        );
+        assert_eq!(
+            prf_key(&leaf.key, "gumbel/1", 2, "campaign"),
+            bytes("21884d2cf41f3811fb57d06c98ec1731")
+        );
+        let route = route_key(&leaf.key, 2);
+        assert_eq!(route, bytes("ce9b350a1db0e76950bd1a450e1a2c52"));
+        assert_eq!(
+            route_commitment(&route),
+            bytes("4fc3c572dd1cea7ad5ec4d03f8ac50f9e7cd70afa3a82f295e2c819831e9fdb3")
+        );
+    }
+
+    #[test]
+    fn every_part_of_a_path_and_of_a_purpose_changes_the_key() {
+        let root = counting();
+        let leaves = [
+            derive(&root, "forensic", "e", "account", "a"),
+            derive(&root, "public", "e", "account", "a"),
+            derive(&root, "forensic", "f", "account", "a"),
+            derive(&root, "forensic", "e", "campaign", "a"),
+            derive(&root, "forensic", "e", "account", "b"),
+        ];
+        let keys: BTreeSet<[u8; 32]> = leaves
+            .iter()
+            .flat_map(|leaf| [leaf.key, leaf.salt])
+            .collect();
+        assert_eq!(keys.len(), 10);
+
+        let key = &leaves[0].key;
+        let purposes = [
+            prf_key(key, "gumbel/1", 2, "account"),
+            prf_key(key, "tournament/1", 2, "account"),
+            prf_key(key, "gumbel/1", 3, "account"),
+            prf_key(key, "gumbel/1", 2, "campaign"),
+            route_key(key, 2),
+        ];
+        assert_eq!(BTreeSet::from(purposes).len(), 5);
+    }
+
+    #[test]
+    #[should_panic(expected = "not a family")]
+    fn a_third_family_is_refused() {
+        let _ = derive(&counting(), "private", "e", "account", "a");
+    }
+
+    #[test]
+    #[should_panic(expected = "not a role")]
+    fn an_unknown_role_is_refused() {
+        let _ = derive(&counting(), "public", "e", "route", "a");
+    }
+
+    #[test]
+    fn trees_built_by_hand() {
+        let leaves: [[u8; 32]; 5] = [[1; 32], [2; 32], [3; 32], [4; 32], [5; 32]];
+        let mut l = Vec::new();
+        for leaf in &leaves {
+            let mut message = vec![0];
+            message.extend(leaf);
+            l.push(sha256(&message));
+        }
+        let join = |a: &[u8; 32], b: &[u8; 32]| {
+            let mut message = vec![1];
+            message.extend(a);
+            message.extend(b);
+            sha256(&message)
+        };
+        assert_eq!(tree_root(&leaves[..1]), l[0]);
+        let ab = join(&l[0], &l[1]);
+        assert_eq!(tree_root(&leaves[..2]), ab);
+        assert_eq!(tree_root(&leaves[..3]), join(&ab, &l[2]));
+        let abcd = join(&ab, &join(&l[2], &l[3]));
+        assert_eq!(tree_root(&leaves[..4]), abcd);
+        assert_eq!(tree_root(&leaves), join(&abcd, &l[4]));
+    }
+
+    #[test]
+    fn trees_match_the_certificate_transparency_vectors() {
+        // The vectors of the Certificate Transparency code base, whose leaves have different lengths.
+        let leaves: [&[u8]; 8] = [
+            b"",
+            &[0x00],
+            &[0x10],
+            &[0x20, 0x21],
+            &[0x30, 0x31],
+            &[0x40, 0x41, 0x42, 0x43],
+            &[0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57],
+            &[
+                0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c, 0x6d,
+                0x6e, 0x6f,
+            ],
+        ];
+        let roots = [
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+            "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+            "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+            "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+            "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+            "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+        ];
+        let hashes: Vec<[u8; 32]> = leaves.iter().map(|leaf| tree_leaf(leaf)).collect();
+        for (n, root) in roots.iter().enumerate() {
+            assert_eq!(subtree_root(&hashes[..n]), bytes(root), "{n} leaves");
+        }
+        assert_eq!(tree_root(&[]), bytes(roots[0]));
+    }
+
+    #[test]
+    fn epochs() {
+        let root = counting();
+        let check = |named: &[(&str, &str)], size: usize, expected: &str| {
+            let leaves = epoch_leaves(&root, "forensic", "2026-12", named);
+            assert_eq!(leaves.len(), size);
+            assert!(leaves.windows(2).all(|pair| pair[0] < pair[1]));
+            for (role, id) in named {
+                assert!(
+                    leaves.contains(&commitment(&derive(&root, "forensic", "2026-12", role, id)))
+                );
+            }
+            assert_eq!(tree_root(&leaves), bytes(expected));
+        };
+        check(
+            &[],
+            2048,
+            "01660261370c44323f052caf47d00d16e53d86d3070359f93bea3c44f8e73dc4",
+        );
+        check(
+            &[("account", "a-1"), ("campaign", "east")],
+            2048,
+            "46fbe687f5e0a89da74009dddf7edb47f1442ed7c771447383ea4ec5d0695b73",
+        );
+        // 25 names and 999 controls still fit half of 2048; one more does not.
+        let ids: Vec<String> = (0..26).map(|n| format!("a{n}")).collect();
+        let names: Vec<(&str, &str)> = ids.iter().map(|id| ("account", id.as_str())).collect();
+        assert_eq!(
+            epoch_leaves(&root, "forensic", "2026-12", &names[..25]).len(),
+            2048
+        );
+        check(
+            &names,
+            4096,
+            "edf4021a070f53b66d2adac155976838afd5e1d3bc897df408f091627c85fa1a",
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "named twice")]
+    fn a_name_given_twice_is_refused() {
+        let _ = epoch_leaves(
+            &counting(),
+            "forensic",
+            "e",
+            &[("account", "a"), ("account", "a")],
+        );
+    }
+
+    // --- §3 ---
+
+    #[test]
+    fn one_block_by_hand() {
+        let k = counting();
+        // h = 1: two words of padding, then the token 0x0001_0203, then ⌊0x0004_0506 / 4⌋ = 0x0001_0141.
+        let block = aes128(&k, &bytes("ffffffffffffffff0302010041010100"));
+        // 0x0004_0506 mod 4 is 2: the third word.
+        let expected = u32::from_le_bytes([block[8], block[9], block[10], block[11]]);
+        assert_eq!(word(&k, &[0x0001_0203], 0x0004_0506), expected);
+        // h = 3: no padding; four neighbouring candidates share the block.
+        let block = aes128(&k, &bytes("01000000020000000300000002000000"));
+        for (n, candidate) in [8, 9, 10, 11].into_iter().enumerate() {
+            let expected = u32::from_le_bytes([
+                block[4 * n],
+                block[4 * n + 1],
+                block[4 * n + 2],
+                block[4 * n + 3],
+            ]);
+            assert_eq!(word(&k, &[1, 2, 3], candidate), expected);
+        }
+        // The context.
+        let block = aes128(&k, &bytes("ffffffff0100000002000000ffffffff"));
+        assert_eq!(
+            context_word(&k, &[1, 2]),
+            u32::from_le_bytes([block[0], block[1], block[2], block[3]])
+        );
+    }
+
+    #[test]
+    fn two_blocks_by_hand() {
+        let k = counting();
+        let first = aes128(&k, &bytes("ffffffffffffffffffffffff01000000"));
+        let mut second: [u8; 16] = bytes("02000000030000000400000005000000");
+        for n in 0..16 {
+            second[n] ^= first[n];
+        }
+        let block = aes128(&k, &second);
+        assert_eq!(
+            word(&k, &[1, 2, 3, 4], 21),
+            u32::from_le_bytes([block[4], block[5], block[6], block[7]])
+        );
+    }
+
+    #[test]
+    fn windows_of_every_length() {
+        let k = counting();
+        let tokens = [1, 20, 300, 4_000, 50_000, 600_000, 2_097_151, 8];
+        // The words of candidates 0, 5 and 2^21 − 1, and of the context.
+        let words: [[u32; 4]; 8] = [
+            [0x3a59_1a89, 0x7396_4d36, 0x2eac_6084, 0xb1d0_1597],
+            [0x8a9f_e78d, 0x26d6_7636, 0x55a2_d557, 0x07b8_5e18],
+            [0xd0ce_8112, 0x3866_05a5, 0x74da_55f6, 0x4366_e179],
+            [0x2ccd_4d80, 0x36f7_b4ac, 0xf7d3_fcf5, 0xaa7d_3894],
+            [0xf1f2_5795, 0x4b1a_e676, 0xffbc_5d0f, 0xb16a_6c4a],
+            [0xe472_f19b, 0xbd7b_f985, 0x492c_e9db, 0x3eb8_ef21],
+            [0x0243_c982, 0x9e8e_74f8, 0x0dac_a82c, 0x7984_3a5d],
+            [0x5c9f_ffc7, 0x400a_ebb9, 0x072d_0011, 0x7dc3_6640],
+        ];
+        for (n, expected) in words.into_iter().enumerate() {
+            let w = &tokens[..=n];
+            assert_eq!(
+                [
+                    word(&k, w, 0),
+                    word(&k, w, 5),
+                    word(&k, w, 2_097_151),
+                    context_word(&k, w)
+                ],
+                expected,
+                "h = {}",
+                n + 1
+            );
+        }
+    }
+
+    #[test]
+    fn identities() {
+        assert_eq!(identity(&[5]), 5);
+        assert_eq!(identity(&[5, 1]), 5 + (1 << 21));
+        assert_eq!(identity(&[5, 0, 3]), 5 + (3 << 42));
+        assert_eq!(identity(&[2_097_151; 3]), (1 << 63) - 1);
+        assert_eq!(identity(&[1, 20, 300, 4_000]), 0x876e_1dd5_46a8_aacf);
+        assert_eq!(
+            identity(&[1, 20, 300, 4_000, 50_000, 600_000, 2_097_151, 8]),
+            0x3236_772f_6e47_6cd2
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "not 1 to 8")]
+    fn a_window_of_nine_is_refused() {
+        let _ = word(&counting(), &[0; 9], 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "not below 2^21")]
+    fn a_token_too_large_is_refused() {
+        let _ = word(&counting(), &[TOKEN_LIMIT], 0);
+    }
+
+    // --- §4 ---
+
+    fn one_layer(h: usize) -> Mark {
+        let layer = Layer {
+            role: "campaign".to_owned(),
+            window: h,
+            prf_key: [1; 16],
+        };
+        Mark {
+            scheme: Scheme::Gumbel,
+            layers: vec![layer],
+            route: None,
+        }
+    }
+
+    /// A campaign of window 1 and an account of window 2. Under this route key and share, the windows [0] and [1]
+    /// belong to the account, [2] and [3] to the campaign.
+    fn two_layers() -> Mark {
+        let campaign = Layer {
+            role: "campaign".to_owned(),
+            window: 1,
+            prf_key: [1; 16],
+        };
+        let account = Layer {
+            role: "account".to_owned(),
+            window: 2,
+            prf_key: [2; 16],
+        };
+        Mark {
+            scheme: Scheme::Gumbel,
+            layers: vec![campaign, account],
+            route: Some((counting(), 1 << 31)),
+        }
+    }
+
+    const GREENLIST: Scheme = Scheme::Greenlist {
+        threshold: 1 << 30,
+        delta: 2.0,
+    };
+
+    #[test]
+    fn existing_windows() {
+        let r = [10, 11, 12];
+        assert_eq!(window(&r, 0, 1), None);
+        assert_eq!(window(&r, 1, 1), Some(&[10][..]));
+        assert_eq!(window(&r, 1, 2), None);
+        assert_eq!(window(&r, 2, 2), Some(&[10, 11][..]));
+        assert_eq!(window(&r, 3, 2), Some(&[11, 12][..]));
+        assert_eq!(window(&r, 3, 3), Some(&[10, 11, 12][..]));
+    }
+
+    #[test]
+    fn one_layer_owns_every_window() {
+        let mark = one_layer(2);
+        let owners: Vec<_> = (0..=4).map(|i| owner(&mark, &[9, 9, 9, 9], i)).collect();
+        assert_eq!(owners, [None, None, Some(0), Some(0), Some(0)]);
+    }
+
+    const RESPONSE: [u32; 7] = [0, 2, 1, 0, 2, 1, 3];
+
+    #[test]
+    fn the_route_assigns_positions() {
+        let mark = two_layers();
+        let route: Vec<u32> = [0, 1, 2, 3]
+            .iter()
+            .map(|&token| context_word(&counting(), &[token]))
+            .collect();
+        assert_eq!(route, [0x8bb6_58ac, 0xb1d0_1597, 0x1484_629e, 0x03ae_98f8]);
+
+        // 0: no window. 1: [0] is the account's, but its own window of two does not exist. 2: [2]. 3: [1]. 4: [0].
+        // 5: [2]. 6: [1]. 7, the next token's: [3].
+        let owners: Vec<_> = (0..=7).map(|i| owner(&mark, &RESPONSE, i)).collect();
+        assert_eq!(
+            owners,
+            [
+                None,
+                None,
+                Some(0),
+                Some(1),
+                Some(1),
+                Some(0),
+                Some(1),
+                Some(0)
+            ]
+        );
+
+        // The share is exclusive: [2] has the word 0x1484_629e.
+        let mut mark = mark;
+        mark.route = Some((counting(), 0x1484_629e));
+        assert_eq!(owner(&mark, &RESPONSE, 2), Some(1));
+        mark.route = Some((counting(), 0x1484_629f));
+        assert_eq!(owner(&mark, &RESPONSE, 2), Some(0));
+        mark.route = Some((counting(), 0));
+        assert_eq!(owner(&mark, &RESPONSE, 2), Some(1));
+    }
+
+    #[test]
+    fn repeated_windows_are_embedded_by_the_greenlist_only() {
+        let mut mark = two_layers();
+        let embedded =
+            |mark: &Mark| -> Vec<_> { (0..=7).map(|i| embeds(mark, &RESPONSE[..i])).collect() };
+        // At 5 the campaign's [2] repeats, at 6 the account's [2, 1].
+        assert_eq!(
+            embedded(&mark),
+            [None, None, Some(0), Some(1), Some(1), None, None, Some(0)]
+        );
+        mark.scheme = Scheme::Tournament { depth: 30 };
+        assert_eq!(
+            embedded(&mark),
+            [None, None, Some(0), Some(1), Some(1), None, None, Some(0)]
+        );
+        mark.scheme = GREENLIST;
+        assert_eq!(
+            embedded(&mark),
+            [
+                None,
+                None,
+                Some(0),
+                Some(1),
+                Some(1),
+                Some(0),
+                Some(1),
+                Some(0)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_layer_compares_its_own_windows() {
+        // [1] before 3 and before 5 are one campaign window, but the account's are [2, 1] and [3, 1].
+        let mark = two_layers();
+        let response = [0, 2, 1, 3, 1, 0];
+        assert_eq!(embeds(&mark, &response[..5]), Some(1));
+        assert_eq!(
+            scored(&mark, &[], &response),
+            [(2, 0), (3, 1), (4, 0), (5, 1)]
+        );
+    }
+
+    #[test]
+    fn repeats_in_the_response_are_not_scored() {
+        assert_eq!(
+            scored(&one_layer(1), &[], &[5, 5, 5, 6, 7, 6, 1]),
+            [(1, 0), (4, 0), (5, 0)]
+        );
+        assert_eq!(scored(&one_layer(2), &[], &[7, 7, 7, 7]), [(2, 0)]);
+        assert_eq!(
+            scored(&two_layers(), &[], &RESPONSE),
+            [(2, 0), (3, 1), (4, 1)]
+        );
+        // No scheme scores a repeat, not even one that marks it.
+        let mut mark = two_layers();
+        mark.scheme = GREENLIST;
+        assert_eq!(scored(&mark, &[], &RESPONSE), [(2, 0), (3, 1), (4, 1)]);
+    }
+
+    #[test]
+    fn windows_of_the_prompt_are_not_scored() {
+        // The last window of the prompt ends where the response starts, at j = |p|.
+        assert_eq!(scored(&one_layer(1), &[4, 5], &[5, 6, 7]), [(2, 0)]);
+        assert_eq!(scored(&one_layer(2), &[5, 6], &[5, 6, 7]), []);
+        // A prompt shorter than the window has no window of its own.
+        assert_eq!(scored(&one_layer(2), &[5], &[5, 6, 7]), [(2, 0)]);
+    }
+
+    #[test]
+    fn windows_across_the_boundary_are_not_scored() {
+        // s = 7 | 7 7 7 7: the first window of two straddles the boundary and is the response's.
+        assert_eq!(scored(&one_layer(2), &[7], &[7, 7, 7, 7]), []);
+        // s = 1 2 | 3 9 2 3 4: [2, 3] straddles; at 4 it is refused, [3, 9] and [9, 2] are scored.
+        assert_eq!(
+            scored(&one_layer(2), &[1, 2], &[3, 9, 2, 3, 4]),
+            [(2, 0), (3, 0)]
+        );
+        // s = 9 1 | 0 2 1 0 2 1 3: [1, 0], the account's at 4, straddles.
+        assert_eq!(scored(&two_layers(), &[9, 1], &RESPONSE), [(2, 0), (3, 1)]);
+        // s = 2 1 | 0 2 1 0 2 1 3: [2], [2, 1] and, straddling, [1, 0].
+        assert_eq!(scored(&two_layers(), &[2, 1], &RESPONSE), []);
+    }
+
+    #[test]
+    fn the_first_occurrence_of_a_unit_counts_in_a_pool() {
+        let rows = [
+            (vec![], vec![1, 2, 3]),
+            // ([1], 2) again, ([2], 4) is new.
+            (vec![], vec![1, 2, 4]),
+            // ([1], 3) is not scored, because of the prompt …
+            (vec![1], vec![1, 3]),
+            // … so this is its first occurrence.
+            (vec![], vec![1, 3]),
+        ];
+        assert_eq!(
+            pooled(&one_layer(1), &rows),
+            [(0, 1, 0), (0, 2, 0), (1, 2, 0), (3, 1, 0)]
+        );
+
+        let rows = [(vec![], RESPONSE.to_vec()), (vec![], vec![0, 2, 1, 3])];
+        // Of the second row, ([2], 1) is known and ([2, 1], 3) is new.
+        assert_eq!(
+            pooled(&two_layers(), &rows),
+            [(0, 2, 0), (0, 3, 1), (0, 4, 1), (1, 3, 1)]
+        );
+    }
+
+    #[test]
+    fn the_word_of_a_unit() {
+        let mark = two_layers();
+        assert_eq!(unit_word(&mark, 0, &RESPONSE, 2), word(&[1; 16], &[2], 1));
+        assert_eq!(
+            unit_word(&mark, 1, &RESPONSE, 3),
+            word(&[2; 16], &[2, 1], 0)
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "the account's window is the shorter")]
+    fn an_account_window_that_is_shorter_is_refused() {
+        let mut mark = two_layers();
+        mark.layers[0].window = 3;
+        let _ = owner(&mark, &RESPONSE, 0);
+    }
+
+    // --- §5 ---
+
+    #[test]
+    fn scores() {
+        assert!(close(score(&Scheme::Gumbel, 0), 0.0));
+        assert!(score(&Scheme::Gumbel, 0).is_sign_positive());
+        assert!(close(
+            score(&Scheme::Gumbel, 1 << 31),
+            std::f64::consts::LN_2
+        ));
+        assert!(close(
+            score(&Scheme::Gumbel, u32::MAX),
+            32.0 * std::f64::consts::LN_2
+        ));
+
+        assert!(close(score(&Scheme::Tournament { depth: 1 }, 0b1011), 1.0));
+        assert!(close(score(&Scheme::Tournament { depth: 3 }, 0b1011), 2.0));
+        assert!(close(
+            score(&Scheme::Tournament { depth: 32 }, u32::MAX),
+            32.0
+        ));
+
+        assert!(close(score(&GREENLIST, (1 << 30) - 1), 1.0));
+        assert!(close(score(&GREENLIST, 1 << 30), 0.0));
+    }
+
+    fn chosen(p: &[f64], words: &[u32]) -> usize {
+        match reshape(&Scheme::Gumbel, p, words) {
+            Reshaped::Chosen(c) => c,
+            Reshaped::Weights(_) => panic!("gumbel/1 chooses"),
+        }
+    }
+
+    fn weights(scheme: &Scheme, p: &[f64], words: &[u32]) -> Vec<f64> {
+        match reshape(scheme, p, words) {
+            Reshaped::Weights(weights) => weights,
+            Reshaped::Chosen(_) => panic!("this scheme draws"),
+        }
+    }
+
+    #[test]
+    fn gumbel_chooses() {
+        assert_eq!(chosen(&[0.5, 0.5], &[1, 2]), 1);
+        assert_eq!(chosen(&[0.5, 0.5], &[2, 2]), 0);
+        assert_eq!(chosen(&[0.0, 1.0], &[u32::MAX, 0]), 1);
+        // ln 0.9 − ln(−ln 0.5) = 0.261; ln 0.1 − ln(−ln u) is 0.437 at u = 0.9375 and −0.289 at u = 0.875.
+        assert_eq!(chosen(&[0.9, 0.1], &[1 << 31, 0xF000_0000]), 1);
+        assert_eq!(chosen(&[0.9, 0.1], &[1 << 31, 0xE000_0000]), 0);
+    }
+
+    #[test]
+    fn tournament_rounds_by_hand() {
+        // Round 0: g = 1 0 1, mean 3/4. Round 1: g = 0 1 0, mean 1/16. Every number is exact in binary.
+        let p = [0.5, 0.25, 0.25];
+        let words = [0b01, 0b10, 0b01];
+        let one = reshape(&Scheme::Tournament { depth: 1 }, &p, &words);
+        assert_eq!(one, Reshaped::Weights(vec![0.625, 0.0625, 0.3125]));
+        let two = reshape(&Scheme::Tournament { depth: 2 }, &p, &words);
+        assert_eq!(
+            two,
+            Reshaped::Weights(vec![0.585_937_5, 0.121_093_75, 0.292_968_75])
+        );
+    }
+
+    #[test]
+    fn tournament_keeps_the_distribution_on_average() {
+        let p = [0.5, 0.3, 0.2];
+        let mut mean = [0.0; 3];
+        for pattern in 0..64_u32 {
+            let words = [pattern % 4, pattern / 4 % 4, pattern / 16];
+            for (c, weight) in weights(&Scheme::Tournament { depth: 2 }, &p, &words)
+                .iter()
+                .enumerate()
+            {
+                mean[c] += weight / 64.0;
+            }
+        }
+        for c in 0..3 {
+            assert!(close(mean[c], p[c]), "{mean:?}");
+        }
+    }
+
+    #[test]
+    fn greenlist_tilts_by_hand() {
+        let scheme = Scheme::Greenlist {
+            threshold: 10,
+            delta: 3.0_f64.ln(),
+        };
+        let weights = weights(&scheme, &[0.5, 0.5], &[9, 10]);
+        assert!(
+            close(weights[0], 0.75) && close(weights[1], 0.25),
+            "{weights:?}"
+        );
+    }
+
+    // --- §6 ---
+
+    #[test]
+    fn tokenizer_digests() {
+        let merges = [("Ġ", "t"), ("Ġt", "he")];
+        let tokens = [Some("<s>"), None, Some("Ġthe"), Some("é")];
+        let digest = tokenizer_digest(&tokens, &merges);
+        assert_eq!(
+            digest,
+            bytes("35ec1d7e69ceedf8b914f5aeb17a5b1ef7ef70d79819b6d75dfca3ca735301ba")
+        );
+        assert_eq!(
+            tokenizer_digest(&[], &[]),
+            bytes("63561f5e5123073bd2641f911c0cd33bf9bb58ad00e9e4670a3c3e59a94f9d5f")
+        );
+
+        // Trailing padding is no part of the vocabulary, nor are ids without an entry.
+        let padded = [&tokens[..], &[Some("[PAD4]"), Some("[PAD5]")]].concat();
+        assert_eq!(tokenizer_digest(&padded, &merges), digest);
+        let sparse = [&tokens[..], &[None, Some("[PAD5]"), None]].concat();
+        assert_eq!(tokenizer_digest(&sparse, &merges), digest);
+        // Padding of another id, and padding before a token, are entries.
+        let other = [&tokens[..], &[Some("[PAD5]")]].concat();
+        assert_ne!(tokenizer_digest(&other, &merges), digest);
+        let inner = [Some("<s>"), Some("[PAD1]"), Some("Ġthe"), Some("é")];
+        assert_ne!(tokenizer_digest(&inner, &merges), digest);
+    }
+}

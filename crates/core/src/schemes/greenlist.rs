@@ -88,18 +88,17 @@ impl Scheme for Greenlist {
         candidates: &Candidates<'_>,
         scratch: &mut Scratch,
     ) -> Result<Reshaped> {
-        let boost = libm::expf(self.delta);
-        let weights = &mut scratch.weights;
-        weights.resize(candidates.len(), 0.0);
+        scratch.weights.resize(candidates.len(), 0.0);
+        let weights = &mut scratch.weights[..];
+        let (threshold, boost) = (self.threshold, libm::expf(self.delta));
         candidates.scan(
             &self.prf,
             window,
             #[inline(always)]
-            |first, log_weights, words| {
-                for ((weight, &log_weight), &word) in
-                    weights[first..].iter_mut().zip(log_weights).zip(words)
-                {
-                    *weight = exp(log_weight) * if word < self.threshold { boost } else { 1.0 };
+            move |first, log_weights, words| {
+                let units = log_weights.iter().zip(words);
+                for (weight, (&log_weight, &word)) in weights[first..].iter_mut().zip(units) {
+                    *weight = exp(log_weight) * if word < threshold { boost } else { 1.0 };
                 }
             },
         );
@@ -107,14 +106,16 @@ impl Scheme for Greenlist {
     }
 
     fn bias(&self, window: &[u32], logits: &mut [f32], _: &mut Scratch) -> Result<()> {
+        Candidates::all(logits, 1.0)?;
+        let (threshold, delta, vocabulary) = (self.threshold, self.delta, logits.len());
         self.prf.scan(
             window,
-            logits.len(),
+            vocabulary,
             #[inline(always)]
-            |first, words| {
+            move |first, words| {
                 for (logit, &word) in logits[first..].iter_mut().zip(words) {
-                    *logit += if u32::from_le_bytes(word) < self.threshold {
-                        self.delta
+                    *logit += if u32::from_le_bytes(word) < threshold {
+                        delta
                     } else {
                         0.0
                     };

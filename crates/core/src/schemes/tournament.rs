@@ -5,6 +5,7 @@ use crate::candidates::{Candidates, Scratch, exp, sum};
 use crate::error::Result;
 use crate::prf::Prf;
 use crate::scheme::{Null, Reshaped, Scheme};
+use crate::simd::vectorise;
 
 pub(super) const DEFINITION: Definition = Definition {
     id: "tournament/1",
@@ -76,52 +77,78 @@ impl Scheme for Tournament {
         let Scratch { weights, words } = scratch;
         weights.resize(candidates.len(), 0.0);
         words.resize(candidates.len(), 0);
+        let (into_weights, into_words) = (&mut weights[..], &mut words[..]);
         candidates.scan(
             &self.prf,
             window,
             #[inline(always)]
-            |first, log_weights, found| {
-                for (weight, &log_weight) in weights[first..].iter_mut().zip(log_weights) {
+            move |first, log_weights, found| {
+                for (weight, &log_weight) in into_weights[first..].iter_mut().zip(log_weights) {
                     *weight = exp(log_weight);
                 }
-                words[first..first + found.len()].copy_from_slice(found);
+                into_words[first..first + found.len()].copy_from_slice(found);
             },
         );
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "weights are single precision"
-        )]
-        let norm = (1.0 / sum(weights)) as f32;
-        let mut mass = 0.0;
-        for (weight, word) in weights.iter_mut().zip(&*words) {
-            *weight *= norm;
-            mass += *weight * bit(*word, 0);
-        }
-        for layer in 0..self.depth {
-            mass = play(weights, words, layer, mass);
-        }
+        let (weights, words, depth) = (&mut weights[..], &words[..], self.depth);
+        vectorise(
+            #[inline(always)]
+            move || play_all(weights, words, depth),
+        );
         Ok(Reshaped::Weights)
     }
 }
 
-/// One layer: `p ← p (1 + g − Σ p g)`, where `mass` is the sum. Returns the sum for the next layer, gathered in the same pass.
-fn play(weights: &mut [f32], words: &[u32], layer: u32, mass: f32) -> f32 {
-    // Eight running sums: floating-point addition may not be reordered, so one sum would be one long chain.
-    let mut next = [0.0_f32; 8];
-    let keep = 1.0 - mass;
-    let (weight_runs, weight_rest) = weights.as_chunks_mut::<8>();
-    let (word_runs, word_rest) = words.as_chunks::<8>();
-    for (weights, words) in weight_runs.iter_mut().zip(word_runs) {
-        for lane in 0..8 {
-            weights[lane] *= keep + bit(words[lane], layer);
-            next[lane] += weights[lane] * bit(words[lane], layer + 1);
+/// Normalises the weights and plays every layer over them.
+#[inline(always)]
+fn play_all(weights: &mut [f32], words: &[u32], depth: u32) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "weights are single precision"
+    )]
+    let norm = (1.0 / sum(weights)) as f32;
+    for weight in &mut *weights {
+        *weight *= norm;
+    }
+    // A step before the first layer changes nothing and gathers the first layer's mass.
+    let mut mass = gather(
+        weights,
+        words,
+        0,
+        #[inline(always)]
+        |_| 1.0,
+    );
+    for layer in 0..depth {
+        let keep = 1.0 - mass;
+        mass = gather(
+            weights,
+            words,
+            layer + 1,
+            #[inline(always)]
+            |word| keep + bit(word, layer),
+        );
+    }
+}
+
+/// One layer, `p ← p (1 + g − Σ p g)`, where `factor` gives the bracket, and `Σ p g` for layer `next`.
+#[inline(always)]
+fn gather(weights: &mut [f32], words: &[u32], next: u32, factor: impl Fn(u32) -> f32) -> f32 {
+    const RUN: usize = 256;
+    let mut gains = [0.0; RUN];
+    let mut mass = 0.0;
+    for (weights, words) in weights.chunks_mut(RUN).zip(words.chunks(RUN)) {
+        let gains = &mut gains[..weights.len()];
+        for ((weight, &word), gain) in weights.iter_mut().zip(words).zip(&mut *gains) {
+            *weight *= factor(word);
+            *gain = *weight * bit(word, next);
         }
+        mass += sum(gains);
     }
-    for (weight, &word) in weight_rest.iter_mut().zip(word_rest) {
-        *weight *= keep + bit(word, layer);
-        next[0] += *weight * bit(word, layer + 1);
-    }
-    next.iter().sum()
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "weights are single precision"
+    )]
+    let mass = mass as f32;
+    mass
 }
 
 /// Bit `layer` of `word`. The sum for the layer after layer 31 is gathered but not used, so any bit will do there.
