@@ -2,6 +2,9 @@
 //!
 //! Errors from reading a key file give a line and a column and never quote the file.
 
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -139,6 +142,7 @@ struct RecordFile {
     format: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
+    #[serde(deserialize_with = "no_repeats")]
     scheme: Map<String, Value>,
     score: String,
     layers: Vec<LayerFile>,
@@ -167,6 +171,36 @@ struct RouteFile {
 struct TokenizerFile {
     digest: String,
     vocabulary: usize,
+}
+
+/// An object whose fields are all different; `Map` by itself would keep the last of two.
+fn no_repeats<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Map<String, Value>, D::Error> {
+    struct Fields;
+
+    impl<'de> Visitor<'de> for Fields {
+        type Value = Map<String, Value>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(
+            self,
+            mut access: A,
+        ) -> std::result::Result<Self::Value, A::Error> {
+            let mut fields = Map::new();
+            while let Some((name, value)) = access.next_entry::<String, Value>()? {
+                if fields.insert(name, value).is_some() {
+                    return Err(serde::de::Error::custom("a field is repeated"));
+                }
+            }
+            Ok(fields)
+        }
+    }
+
+    deserializer.deserialize_map(Fields)
 }
 
 /// The one statistic this version knows.

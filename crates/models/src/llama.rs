@@ -627,9 +627,9 @@ mod tests {
     }
 
     fn turn(x: &mut [f64], position: u32) {
-        let head = HEAD as usize;
         for (i, pair) in x.chunks_mut(2).enumerate() {
-            let exponent = f64::from(u32::try_from(2 * (i % (head / 2))).unwrap()) / HEAD as f64;
+            let exponent =
+                f64::from(2 * (u32::try_from(i).unwrap() % (HEAD / 2))) / f64::from(HEAD);
             let (sin, cos) = (f64::from(position) * 1000_f64.powf(-exponent)).sin_cos();
             let (a, b) = (pair[0], pair[1]);
             pair[0] = a * cos - b * sin;
@@ -661,7 +661,7 @@ mod tests {
                     let from = h / (HEADS / KV_HEADS) as usize * head;
                     let score = |key: &Vec<f64>| {
                         let dot: f64 = query.iter().zip(&key[from..]).map(|(q, k)| q * k).sum();
-                        (dot / (head as f64).sqrt()).exp()
+                        (dot / f64::from(HEAD).sqrt()).exp()
                     };
                     let weights: Vec<f64> = keys.iter().map(score).collect();
                     let sum: f64 = weights.iter().sum();
@@ -726,7 +726,7 @@ mod tests {
         let mut seen = Vec::new();
         let file = Cursor::new(llama(8).bytes());
         let model = Llama::from_reader(file, |done, total| seen.push((done, total))).unwrap();
-        assert_eq!(model.vocabulary() as u64, VOCABULARY);
+        assert_eq!(model.vocabulary(), VOCABULARY as usize);
         assert_eq!(model.context(), CONTEXT as usize);
         assert_eq!(model.stop_tokens(), [2]);
         assert!(seen.is_sorted());

@@ -329,7 +329,7 @@ mod tests {
                 let mut file = File::default();
                 if kind == 1 {
                     // Halves between 2⁻⁷ and 2⁻⁶.
-                    let halves = (0..512 * 45_u16).flat_map(|i| (0x2000 | i % 1024).to_le_bytes());
+                    let halves = (0..512 * 45_u16).flat_map(|i| (0x2000 + i % 1024).to_le_bytes());
                     file.tensor("w", &[512, 45], kind, &halves.collect::<Vec<u8>>());
                 } else {
                     file.weights("w", &[512, 45], kind, 1.0, kind);
@@ -370,6 +370,42 @@ mod tests {
                 let y = multiply(&matrix, &x[..512 * rows]);
                 for (x, y) in x.chunks_exact(512).zip(y.chunks_exact(45)) {
                     assert_eq!(multiply(&matrix, x), y, "{rows} rows");
+                }
+            }
+        }
+    }
+
+    /// The machine's widest vectors, narrower ones and none give the same bits.
+    #[test]
+    fn a_product_is_the_same_on_every_instruction_set() {
+        for matrix in every_format() {
+            for rows in [1, 2, 7, 13] {
+                let mut tiles = Tiles::default();
+                tiles.pack(&values(512 * rows, 3), 512);
+                let widest = multiply(&matrix, &values(512 * rows, 3));
+                let mut y = vec![f32::NAN; widest.len()];
+                let (matrix, x) = (&matrix, &tiles);
+                Simd::vectorize(
+                    pulp::Scalar,
+                    Multiply {
+                        matrix,
+                        x,
+                        y: &mut y,
+                    },
+                );
+                assert_eq!(widest, y, "without vectors");
+                #[cfg(target_arch = "x86_64")]
+                if let Some(simd) = pulp::x86::V3::try_new() {
+                    y.fill(f32::NAN);
+                    Simd::vectorize(
+                        simd,
+                        Multiply {
+                            matrix,
+                            x,
+                            y: &mut y,
+                        },
+                    );
+                    assert_eq!(widest, y, "with AVX2");
                 }
             }
         }

@@ -82,8 +82,8 @@ impl File {
     }
 
     /// A matrix of pseudo-random weights of about ±`scale`.
-    pub(crate) fn weights(&mut self, name: &str, shape: &[u64], kind: u32, scale: f32, seed: u32) {
-        let n = usize::try_from(shape.iter().product::<u64>()).unwrap();
+    pub(crate) fn weights(&mut self, name: &str, shape: &[u32], kind: u32, scale: f32, seed: u32) {
+        let n = shape.iter().product::<u32>() as usize;
         let format = Format::from_id(kind).unwrap();
         let numbers = values(n, seed);
         let data: Vec<u8> = match format {
@@ -115,7 +115,8 @@ impl File {
                 bytes
             }
         };
-        self.tensor(name, shape, kind, &data);
+        let shape: Vec<u64> = shape.iter().copied().map(u64::from).collect();
+        self.tensor(name, &shape, kind, &data);
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
@@ -144,12 +145,12 @@ fn text(value: &str) -> Vec<u8> {
 }
 
 /// The shape of [`llama`].
-pub(crate) const WIDTH: u64 = 64;
+pub(crate) const WIDTH: u32 = 64;
 pub(crate) const HEADS: u32 = 4;
 pub(crate) const KV_HEADS: u32 = 2;
-pub(crate) const HEAD: u64 = 16;
-pub(crate) const INNER: u64 = 96;
-pub(crate) const VOCABULARY: u64 = 70;
+pub(crate) const HEAD: u32 = 16;
+pub(crate) const INNER: u32 = 96;
+pub(crate) const VOCABULARY: u32 = 70;
 pub(crate) const LAYERS: u32 = 2;
 pub(crate) const CONTEXT: u32 = 80;
 
@@ -159,8 +160,8 @@ pub(crate) fn llama_metadata() -> File {
     file.text("general.architecture", "llama")
         .integer("llama.block_count", LAYERS)
         .integer("llama.context_length", CONTEXT)
-        .integer("llama.embedding_length", u32::try_from(WIDTH).unwrap())
-        .integer("llama.feed_forward_length", u32::try_from(INNER).unwrap())
+        .integer("llama.embedding_length", WIDTH)
+        .integer("llama.feed_forward_length", INNER)
         .integer("llama.attention.head_count", HEADS)
         .integer("llama.attention.head_count_kv", KV_HEADS)
         .float("llama.attention.layer_norm_rms_epsilon", 1e-5)
@@ -180,11 +181,11 @@ pub(crate) fn llama(kind: u32) -> File {
 
 pub(crate) fn llama_tensors(file: &mut File, kind: u32) {
     let mut seed = 0;
-    let mut add = |name: &str, shape: &[u64], kind: u32, scale: f32| {
+    let mut add = |name: &str, shape: &[u32], kind: u32, scale: f32| {
         seed += 1;
         file.weights(name, shape, kind, scale, seed);
     };
-    let (all, shared) = (u64::from(HEADS) * HEAD, u64::from(KV_HEADS) * HEAD);
+    let (all, shared) = (HEADS * HEAD, KV_HEADS * HEAD);
     add("token_embd.weight", &[WIDTH, VOCABULARY], kind, 1.0);
     add("output_norm.weight", &[WIDTH], 0, 1.0);
     for layer in 0..LAYERS {

@@ -1,8 +1,25 @@
 //! Taggant's byte-level contract a second time, written from `crates/core/SPEC.md` alone.
 //!
-//! Everything here is slow and plain on purpose: a page of the specification beside a page of this file should
-//! leave nothing to wonder about. It exists to disagree with the real implementation, so it shares no code with it,
-//! checks its arguments with assertions, and takes no care of secrets. Never serve anything with it.
+//! # What it is for
+//!
+//! To disagree with the real implementation where one of them, or the specification, is wrong. It therefore shares
+//! no code with the crates it checks, not even AES, and is slow and plain on purpose: a page of the specification
+//! beside a page of this file should leave nothing to wonder about. Each item names the section that it follows.
+//!
+//! It holds what is a function of bytes and tokens: keys and commitments (§2), the keyed function (§3), layers,
+//! embedded and scored positions, pools and identities (§4), the word and the score of a unit and what a scheme makes
+//! of a distribution (§5), and the tokenizer digest (§6).
+//!
+//! # What it does not promise
+//!
+//! - **Speed.** Most of §4 takes time quadratic in the length of a response, and every block of AES expands its key.
+//! - **Secrecy.** Keys are printed by `Debug`, stay in memory, and index tables. Never serve anything with it.
+//! - **Errors.** It panics on whatever the specification does not allow; nothing returns a `Result`.
+//! - **Equal floats.** [`score()`] and [`reshape()`] are exact to the rounding of `f64`; a near tie of `gumbel/1` may
+//!   fall the other way elsewhere. All else is integers and must agree bit for bit.
+//! - **Completeness.** It truncates no distribution, draws no token, computes no p-value and reads no JSON: the files
+//!   of §6, §7 and §8 are not here.
+//! - **Stability.** It is not published, and changes whenever the specification does.
 
 mod aes;
 
@@ -269,15 +286,29 @@ pub fn tree_root(leaves: &[[u8; 32]]) -> [u8; 32] {
     subtree_root(&hashes)
 }
 
+/// SPEC §4, Layers: whether a label is the role of a layer.
+fn is_layer_role(label: &str) -> bool {
+    label == "campaign" || label == "account"
+}
+
 /// SPEC §2.4: the key of one leaf for one scheme, window and layer.
 ///
 /// # Panics
 ///
-/// If `h` is not 1 to 8, or a string is longer than 65,535 bytes.
+/// Unless the scheme is one of SPEC §5 or `route/1`, `h` 1 to 8, and the layer `campaign` or, but for `route/1`,
+/// `account`.
 #[must_use]
 pub fn prf_key(leaf_key: &[u8; 32], scheme: &str, h: usize, layer: &str) -> [u8; 16] {
     const WIDTHS: [u8; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+    assert!(
+        ["gumbel/1", "tournament/1", "greenlist/1", "route/1"].contains(&scheme),
+        "{scheme:?} is not a scheme"
+    );
     assert!((1..=8).contains(&h), "a window of {h} tokens is not 1 to 8");
+    assert!(
+        is_layer_role(layer) && (scheme != "route/1" || layer == "campaign"),
+        "{layer:?} is not the role of a layer with {scheme}"
+    );
     let scheme = with_u16_length(scheme.as_bytes());
     let layer = with_u16_length(layer.as_bytes());
     expand_to(
@@ -368,28 +399,6 @@ pub fn context_word(k: &[u8; 16], window: &[u32]) -> u32 {
     u32le_at(&last_block(k, window, 0xFFFF_FFFF), 0)
 }
 
-/// SPEC §4: the identity of a window.
-///
-/// # Panics
-///
-/// If the window is not 1 to 8 tokens, or a token is not below 2^21.
-#[must_use]
-pub fn identity(window: &[u32]) -> u64 {
-    // Called for every length, since it checks the window.
-    let block = last_block(b"taggant/v1/ident", window, 0xFFFF_FFFF);
-    if window.len() <= 3 {
-        let mut sum = 0;
-        let mut unit = 1;
-        for &token in window {
-            sum += unit * u64::from(token);
-            unit *= 1 << 21;
-        }
-        sum
-    } else {
-        u64::from(u32le_at(&block, 0)) + (u64::from(u32le_at(&block, 4)) << 32)
-    }
-}
-
 // ---------------------------------------------------------------------------------------------------------------
 // §4 Windows, layers and units
 // ---------------------------------------------------------------------------------------------------------------
@@ -397,7 +406,7 @@ pub fn identity(window: &[u32]) -> u64 {
 /// SPEC §4: one layer of a mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// The role of its leaf.
+    /// Its role and that of its leaf, `campaign` or `account`.
     pub role: String,
     /// The number of tokens in its window.
     pub window: usize,
@@ -429,7 +438,7 @@ pub enum Scheme {
 pub struct Mark {
     /// The scheme of every layer.
     pub scheme: Scheme,
-    /// One layer, or `campaign` and `account`.
+    /// One layer, of either role, or `campaign` and `account`.
     pub layers: Vec<Layer>,
     /// The route key and the campaign's share, present exactly when there are two layers.
     pub route: Option<([u8; 16], u32)>,
@@ -470,8 +479,9 @@ pub fn check_scheme(scheme: &Scheme) {
 ///
 /// # Panics
 ///
-/// If the mark has not one layer or two, a window is not 1 to 8 tokens, a single layer has a route, two layers have
-/// none, are not `campaign` then `account`, or the account's window is the shorter, or [`check_scheme`] fails.
+/// If the mark has not one layer or two, a window is not 1 to 8 tokens, a single layer is neither `campaign` nor
+/// `account` or has a route, two layers have none, are not `campaign` then `account`, or the account's window is the
+/// shorter, or [`check_scheme`] fails.
 pub fn check_mark(mark: &Mark) {
     check_scheme(&mark.scheme);
     for layer in &mark.layers {
@@ -483,8 +493,8 @@ pub fn check_mark(mark: &Mark) {
     }
     if mark.layers.len() == 1 {
         assert!(
-            is_role(&mark.layers[0].role),
-            "{:?} is not a role",
+            is_layer_role(&mark.layers[0].role),
+            "{:?} is not the role of a layer",
             mark.layers[0].role
         );
         assert!(mark.route.is_none(), "a single layer has no route");
@@ -529,6 +539,38 @@ pub fn window(sequence: &[u32], i: usize, h: usize) -> Option<&[u32]> {
     }
 }
 
+/// SPEC §4, Identity: `mix(z)`, modulo 2^64.
+fn mix(z: u64) -> u64 {
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// SPEC §4, Identity: the identity of a window, 1 to 8 tokens, or of a unit, a window and its token.
+///
+/// # Panics
+///
+/// If the tokens are not 1 to 9, or one is not below 2^21.
+#[must_use]
+pub fn identity(tokens: &[u32]) -> u64 {
+    assert!(
+        (1..=9).contains(&tokens.len()),
+        "{} tokens are neither a window nor a unit",
+        tokens.len()
+    );
+    let mut x: u64 = 0;
+    for &t in tokens {
+        assert!(t < TOKEN_LIMIT, "token {t} is not below 2^21");
+        x = mix(x.wrapping_add(u64::from(t)).wrapping_add(1));
+    }
+    x
+}
+
+/// SPEC §4, Identity: whether two windows of one layer are the same, which different tokens can be.
+fn same(a: &[u32], b: &[u32]) -> bool {
+    identity(a) == identity(b)
+}
+
 /// SPEC §4, Layers: the layer that owns position `i` of a response, which may be the position of its next token.
 ///
 /// # Panics
@@ -551,7 +593,8 @@ pub fn owner(mark: &Mark, response: &[u32], i: usize) -> Option<usize> {
     }
 }
 
-/// SPEC §4, Embedding: the layer that marks the next token, or `None` where it is sampled plainly.
+/// SPEC §4, Embedding: the layer that marks the next token, or `None` where it is sampled plainly. The next token may
+/// be the stop token; the prompt plays no part.
 ///
 /// # Panics
 ///
@@ -564,10 +607,10 @@ pub fn embeds(mark: &Mark, response_so_far: &[u32]) -> Option<usize> {
         return Some(layer);
     }
     let h = mark.layers[layer].window;
-    let current = window(response_so_far, i, h);
-    for j in 0..i {
-        if owner(mark, response_so_far, j) == Some(layer)
-            && window(response_so_far, j, h) == current
+    let current = &response_so_far[i - h..i];
+    for j in h..i {
+        if same(&response_so_far[j - h..j], current)
+            && owner(mark, response_so_far, j) == Some(layer)
         {
             return None;
         }
@@ -576,7 +619,8 @@ pub fn embeds(mark: &Mark, response_so_far: &[u32]) -> Option<usize> {
 }
 
 /// SPEC §4, Scoring: every scored position of a response with the layer that owns it. The prompt is empty if it is
-/// not known.
+/// not known. Every earlier window of prompt and response counts, those across the boundary and those at positions
+/// that another layer or none owns among them.
 ///
 /// # Panics
 ///
@@ -594,7 +638,7 @@ pub fn scored(mark: &Mark, prompt: &[u32], response: &[u32]) -> Vec<(usize, usiz
         let current = &response[i - h..i];
         let mut occurred = false;
         for j in h..prompt.len() + i {
-            if &s[j - h..j] == current {
+            if same(&s[j - h..j], current) {
                 occurred = true;
             }
         }
@@ -606,7 +650,7 @@ pub fn scored(mark: &Mark, prompt: &[u32], response: &[u32]) -> Vec<(usize, usiz
 }
 
 /// SPEC §4, Units: the distinct units among the scored positions of a pool of (prompt, response) rows, each as
-/// (row, position, layer) of its first occurrence.
+/// (row, position, layer) of the first position that is scored. Rows share units, not windows.
 ///
 /// # Panics
 ///
@@ -618,11 +662,8 @@ pub fn pooled(mark: &Mark, rows: &[(Vec<u32>, Vec<u32>)]) -> Vec<(usize, usize, 
     for (row, (prompt, response)) in rows.iter().enumerate() {
         for (position, layer) in scored(mark, prompt, response) {
             let h = mark.layers[layer].window;
-            let unit = (
-                layer,
-                response[position - h..position].to_vec(),
-                response[position],
-            );
+            // The window and its token.
+            let unit = (layer, identity(&response[position - h..=position]));
             if seen.insert(unit) {
                 units.push((row, position, layer));
             }
@@ -712,8 +753,8 @@ pub enum Reshaped {
 ///
 /// # Panics
 ///
-/// On a scheme that [`check_scheme`] refuses, different numbers of probabilities and words, or probabilities that are
-/// negative, not finite or do not sum to one within 1e-4.
+/// On a scheme that [`check_scheme`] refuses, different numbers of probabilities and words, probabilities that are
+/// negative, not finite or do not sum to one within 1e-4, or a bias δ so large that `e^δ` overflows.
 #[must_use]
 pub fn reshape(scheme: &Scheme, p: &[f64], words: &[u32]) -> Reshaped {
     check_scheme(scheme);
@@ -735,6 +776,9 @@ pub fn reshape(scheme: &Scheme, p: &[f64], words: &[u32]) -> Reshaped {
             let mut best = 0;
             let mut best_value = f64::NEG_INFINITY;
             for c in 0..p.len() {
+                if p[c] <= 0.0 {
+                    continue;
+                }
                 let u = (f64::from(words[c]) + 0.5) / TWO_TO_32;
                 let value = p[c].ln() - (-u.ln()).ln();
                 if value > best_value {
@@ -762,10 +806,12 @@ pub fn reshape(scheme: &Scheme, p: &[f64], words: &[u32]) -> Reshaped {
             Reshaped::Weights(p)
         }
         Scheme::Greenlist { threshold, delta } => {
+            let factor = delta.exp();
+            assert!(factor.is_finite(), "e^{delta} overflows");
             let mut p = p.to_vec();
             for c in 0..p.len() {
                 if words[c] < threshold {
-                    p[c] *= delta.exp();
+                    p[c] *= factor;
                 }
             }
             let sum: f64 = p.iter().sum();
@@ -781,35 +827,48 @@ pub fn reshape(scheme: &Scheme, p: &[f64], words: &[u32]) -> Reshaped {
 // §6 Mark record
 // ---------------------------------------------------------------------------------------------------------------
 
-/// SPEC §6: the tokenizer digest. `tokens[id]` is the entry of an id, `None` where the vocabulary has none.
+/// SPEC §6: whether an id has an entry, given what the vocabulary spells there. `[PAD<id>]` of its own id is none.
+fn is_entry(id: usize, spelled: Option<&str>) -> bool {
+    match spelled {
+        None => false,
+        Some(spelled) => spelled != format!("[PAD{id}]"),
+    }
+}
+
+/// SPEC §6: the tokenizer digest. `tokens[id]` is what the vocabulary spells at an id, added tokens included, `None`
+/// where it has nothing.
 ///
 /// # Panics
 ///
-/// If a count or a length does not fit 32 bits.
+/// If `V` is not 2 to 2^21 (SPEC §1), or a count or a length does not fit 32 bits.
 #[must_use]
 pub fn tokenizer_digest(tokens: &[Option<&str>], merges: &[(&str, &str)]) -> [u8; 32] {
-    let mut v = tokens.len();
-    while v > 0 {
-        let last = v - 1;
-        match tokens[last] {
-            None => v = last,
-            Some(token) if token == format!("[PAD{last}]") => v = last,
-            Some(_) => break,
+    let mut v = 0;
+    for (id, &spelled) in tokens.iter().enumerate() {
+        if is_entry(id, spelled) {
+            v = id + 1;
         }
     }
+    assert!(
+        (2..=1 << 21).contains(&v),
+        "a vocabulary of {v} tokens is not 2 to 2^21"
+    );
 
     let mut message = b"taggant/v1/tokenizer".to_vec();
     message.extend(u32be(v));
-    for token in &tokens[..v] {
-        let spelled = token.unwrap_or("");
-        message.extend(u32be(spelled.len()));
-        message.extend(spelled.as_bytes());
+    for (id, &spelled) in tokens[..v].iter().enumerate() {
+        let entry = match spelled {
+            Some(spelled) if is_entry(id, Some(spelled)) => spelled,
+            _ => "",
+        };
+        message.extend(u32be(entry.len()));
+        message.extend(entry.as_bytes());
     }
     message.extend(u32be(merges.len()));
     for (left, right) in merges {
-        let pair = format!("{left} {right}");
-        message.extend(u32be(pair.len()));
-        message.extend(pair.as_bytes());
+        let merge = format!("{left} {right}");
+        message.extend(u32be(merge.len()));
+        message.extend(merge.as_bytes());
     }
     sha256(&message)
 }
@@ -950,6 +1009,24 @@ mod tests {
     #[should_panic(expected = "not a role")]
     fn an_unknown_role_is_refused() {
         let _ = derive(&counting(), "public", "e", "route", "a");
+    }
+
+    #[test]
+    #[should_panic(expected = "not the role of a layer")]
+    fn the_role_of_a_leaf_that_is_no_layers_is_refused() {
+        let _ = prf_key(&counting(), "gumbel/1", 2, "canary");
+    }
+
+    #[test]
+    #[should_panic(expected = "not the role of a layer with route/1")]
+    fn a_route_of_the_account_is_refused() {
+        let _ = prf_key(&counting(), "route/1", 2, "account");
+    }
+
+    #[test]
+    #[should_panic(expected = "not a scheme")]
+    fn an_unknown_scheme_is_refused() {
+        let _ = prf_key(&counting(), "gumbel/2", 2, "account");
     }
 
     #[test]
@@ -1135,19 +1212,6 @@ mod tests {
     }
 
     #[test]
-    fn identities() {
-        assert_eq!(identity(&[5]), 5);
-        assert_eq!(identity(&[5, 1]), 5 + (1 << 21));
-        assert_eq!(identity(&[5, 0, 3]), 5 + (3 << 42));
-        assert_eq!(identity(&[2_097_151; 3]), (1 << 63) - 1);
-        assert_eq!(identity(&[1, 20, 300, 4_000]), 0x876e_1dd5_46a8_aacf);
-        assert_eq!(
-            identity(&[1, 20, 300, 4_000, 50_000, 600_000, 2_097_151, 8]),
-            0x3236_772f_6e47_6cd2
-        );
-    }
-
-    #[test]
     #[should_panic(expected = "not 1 to 8")]
     fn a_window_of_nine_is_refused() {
         let _ = word(&counting(), &[0; 9], 0);
@@ -1211,10 +1275,117 @@ mod tests {
     }
 
     #[test]
+    fn mix_matches_splitmix64() {
+        // The generator of Steele, Lea and Flood 2014 mixes multiples of this number, from a seed.
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        let outputs =
+            |seed: u64| [1, 2, 3, 4].map(|n: u64| mix(seed.wrapping_add(n.wrapping_mul(STEP))));
+        assert_eq!(
+            outputs(0),
+            [
+                0xe220_a839_7b1d_cdaf,
+                0x6e78_9e6a_a1b9_65f4,
+                0x06c4_5d18_8009_454f,
+                0xf88b_b8a8_724c_81ec
+            ]
+        );
+        assert_eq!(
+            outputs(1_234_567),
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423,
+                4_593_380_528_125_082_431
+            ]
+        );
+    }
+
+    #[test]
+    fn identities_of_every_length() {
+        let tokens = [1, 20, 300, 4_000, 50_000, 600_000, 2_097_151, 8, 7];
+        let identities = [
+            0xdbd2_3897_3a2b_148a,
+            0x542a_73d8_b629_0c14,
+            0xbe58_fe49_d553_15fd,
+            0x11ed_8662_9a69_1790,
+            0x118a_4314_a71e_89b5,
+            0xbc08_62b0_0220_d9d4,
+            0x60fa_f680_322e_4669,
+            0x6c86_431e_575a_f43c,
+            0x33ac_8abb_193f_4bd0,
+        ];
+        for (n, expected) in identities.into_iter().enumerate() {
+            assert_eq!(identity(&tokens[..=n]), expected, "{} tokens", n + 1);
+        }
+        // Token 0 counts, and so does the order.
+        assert_eq!(identity(&[0]), 0x5692_161d_100b_05e5);
+        assert_eq!(identity(&[0, 0]), 0xd9bf_17d1_13f3_8956);
+        assert_eq!(identity(&[5, 1]), 0xa99c_3e09_cb59_5bb6);
+        assert_eq!(identity(&[1, 5]), 0xb1c6_6dc9_b6c1_db68);
+        assert_eq!(identity(&[2_097_151; 9]), 0xc8d8_ca57_20a3_b7a7);
+    }
+
+    #[test]
+    #[should_panic(expected = "neither a window nor a unit")]
+    fn an_identity_of_nothing_is_refused() {
+        let _ = identity(&[]);
+    }
+
+    #[test]
+    #[should_panic(expected = "not below 2^21")]
+    fn an_identity_of_a_token_too_large_is_refused() {
+        let _ = identity(&[1, TOKEN_LIMIT]);
+    }
+
+    /// Three tokens each, found by search, that have one identity.
+    const COLLISION: [[u32; 3]; 2] = [[1451, 2066, 21_296], [162, 2935, 0]];
+
+    #[test]
+    fn identities_decide_what_is_the_same() {
+        assert_eq!(identity(&COLLISION[0]), identity(&COLLISION[1]));
+
+        // As windows of three, the second is the first again.
+        let response = [COLLISION[0], COLLISION[1], [9; 3]].concat();
+        let mut mark = one_layer(3);
+        assert_eq!(
+            scored(&mark, &[], &response),
+            [(3, 0), (4, 0), (5, 0), (7, 0), (8, 0)]
+        );
+        assert_eq!(scored(&mark, &COLLISION[0], &[162, 2935, 0, 9]), []);
+        assert_eq!(embeds(&mark, &response[..6]), None);
+        mark.scheme = GREENLIST;
+        assert_eq!(embeds(&mark, &response[..6]), Some(0));
+
+        // As units of a window of two, they count once in a pool.
+        let rows = COLLISION.map(|row| (vec![], row.to_vec()));
+        assert_eq!(pooled(&one_layer(2), &rows), [(0, 2, 0)]);
+        // Cut into units of a window of one, they share nothing.
+        assert_eq!(
+            pooled(&one_layer(1), &rows),
+            [(0, 1, 0), (0, 2, 0), (1, 1, 0), (1, 2, 0)]
+        );
+    }
+
+    #[test]
     fn one_layer_owns_every_window() {
         let mark = one_layer(2);
         let owners: Vec<_> = (0..=4).map(|i| owner(&mark, &[9, 9, 9, 9], i)).collect();
         assert_eq!(owners, [None, None, Some(0), Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn one_layer_may_be_the_accounts() {
+        let mut mark = one_layer(1);
+        mark.layers[0].role = "account".to_owned();
+        assert_eq!(owner(&mark, &[9], 1), Some(0));
+    }
+
+    #[test]
+    #[should_panic(expected = "not the role of a layer")]
+    fn one_layer_of_another_role_is_refused() {
+        let mut mark = one_layer(1);
+        mark.layers[0].role = "twin".to_owned();
+        let _ = owner(&mark, &[9], 1);
     }
 
     const RESPONSE: [u32; 7] = [0, 2, 1, 0, 2, 1, 3];
@@ -1426,6 +1597,10 @@ mod tests {
         assert_eq!(chosen(&[0.5, 0.5], &[1, 2]), 1);
         assert_eq!(chosen(&[0.5, 0.5], &[2, 2]), 0);
         assert_eq!(chosen(&[0.0, 1.0], &[u32::MAX, 0]), 1);
+        assert_eq!(chosen(&[1.0, 0.0], &[0, u32::MAX]), 0);
+        // The resolution of a word: 2^−39 loses with the best word even to the worst.
+        let tiny = 2.0_f64.powi(-39);
+        assert_eq!(chosen(&[tiny, 1.0 - tiny], &[u32::MAX, 0]), 1);
         // ln 0.9 − ln(−ln 0.5) = 0.261; ln 0.1 − ln(−ln u) is 0.437 at u = 0.9375 and −0.289 at u = 0.875.
         assert_eq!(chosen(&[0.9, 0.1], &[1 << 31, 0xF000_0000]), 1);
         assert_eq!(chosen(&[0.9, 0.1], &[1 << 31, 0xE000_0000]), 0);
@@ -1487,20 +1662,32 @@ mod tests {
             digest,
             bytes("35ec1d7e69ceedf8b914f5aeb17a5b1ef7ef70d79819b6d75dfca3ca735301ba")
         );
+        // A tokenizer without merges.
         assert_eq!(
-            tokenizer_digest(&[], &[]),
-            bytes("63561f5e5123073bd2641f911c0cd33bf9bb58ad00e9e4670a3c3e59a94f9d5f")
+            tokenizer_digest(&[Some("a"), Some("b")], &[]),
+            bytes("b4c7e06efa58a9271b14cd2005b27168c753588ad0ba14e22165e04579bba8c9")
         );
 
-        // Trailing padding is no part of the vocabulary, nor are ids without an entry.
+        // Padding counts as no entry, at the end and before a token; no entry at the end counts for `V`.
         let padded = [&tokens[..], &[Some("[PAD4]"), Some("[PAD5]")]].concat();
         assert_eq!(tokenizer_digest(&padded, &merges), digest);
         let sparse = [&tokens[..], &[None, Some("[PAD5]"), None]].concat();
         assert_eq!(tokenizer_digest(&sparse, &merges), digest);
-        // Padding of another id, and padding before a token, are entries.
-        let other = [&tokens[..], &[Some("[PAD5]")]].concat();
-        assert_ne!(tokenizer_digest(&other, &merges), digest);
         let inner = [Some("<s>"), Some("[PAD1]"), Some("Ġthe"), Some("é")];
+        assert_eq!(tokenizer_digest(&inner, &merges), digest);
+
+        // What spells another id, or its own in another way, is an entry.
+        for other in ["[PAD5]", "[PAD04]", "[PAD 4]", "[pad4]", "[PAD]", "[PAD4] "] {
+            let last = [&tokens[..], &[Some(other)]].concat();
+            assert_ne!(tokenizer_digest(&last, &merges), digest, "{other}");
+        }
+        let inner = [Some("<s>"), Some("[PAD2]"), Some("Ġthe"), Some("é")];
         assert_ne!(tokenizer_digest(&inner, &merges), digest);
+    }
+
+    #[test]
+    #[should_panic(expected = "a vocabulary of 1 tokens")]
+    fn a_vocabulary_of_one_token_is_refused() {
+        let _ = tokenizer_digest(&[Some("a"), Some("[PAD1]")], &[]);
     }
 }

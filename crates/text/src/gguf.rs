@@ -180,6 +180,7 @@ impl Gguf {
     }
 
     /// All metadata, in file order.
+    #[must_use]
     pub fn metadata(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.metadata
             .iter()

@@ -83,8 +83,8 @@ pub struct Tokenizer {
 }
 
 enum Engine {
-    Bpe(Native<Bpe>),
-    Spm(Native<Spm>),
+    Bpe(Box<Native<Bpe>>),
+    Spm(Box<Native<Spm>>),
     Json(Box<Json>),
 }
 
@@ -117,9 +117,8 @@ impl Tokenizer {
     }
 
     fn open_file(path: &Path) -> Result<Self> {
-        let io = |error: std::io::Error| {
-            Error::new(ErrorKind::Io, error.to_string()).with_source(error)
-        };
+        let io =
+            |error: std::io::Error| Error::new(ErrorKind::Io, error.to_string()).with_source(error);
         let mut file = File::open(path).map_err(io)?;
         let mut start = Vec::new();
         (&mut file).take(64).read_to_end(&mut start).map_err(io)?;
@@ -198,11 +197,15 @@ impl Tokenizer {
         match &self.engine {
             Engine::Bpe(native) => {
                 let mut session = native.encoder.session();
-                native.encode(text, controls, &mut ids, |text, ids| session.encode(text, ids));
+                native.encode(text, controls, &mut ids, |text, ids| {
+                    session.encode(text, ids)
+                });
             }
             Engine::Spm(native) => {
                 let mut session = native.encoder.session();
-                native.encode(text, controls, &mut ids, |text, ids| session.encode(text, ids));
+                native.encode(text, controls, &mut ids, |text, ids| {
+                    session.encode(text, ids)
+                });
             }
             Engine::Json(json) => ids = json.encode(text, controls)?,
         }

@@ -43,8 +43,11 @@ impl Added {
                 .match_kind(MatchKind::LeftmostLongest)
                 .build(literals)
                 .map_err(|error| {
-                    Error::new(ErrorKind::Limit, "the added tokens do not fit one automaton")
-                        .with_source(error)
+                    Error::new(
+                        ErrorKind::Limit,
+                        "the added tokens do not fit one automaton",
+                    )
+                    .with_source(error)
                 })?;
             Some(automaton)
         };

@@ -118,7 +118,10 @@ impl Merges {
         for (rank, &(left, right)) in (0_u32..).zip(merges) {
             let Some(merge) = parse(tokens, left, right) else {
                 let merged = [left, right].concat();
-                if [left, right, &merged].iter().any(|text| controls.contains(text)) {
+                if [left, right, &merged]
+                    .iter()
+                    .any(|text| controls.contains(text))
+                {
                     // Keeps the ranks of the others; never found, because it has no pair.
                     ranked.push([NONE; 3]);
                     continue;
@@ -147,7 +150,10 @@ impl Merges {
         }
         Ok(Self {
             ranked,
-            pairs: pairs.into_iter().map(|(_, right, rank)| (right, rank)).collect(),
+            pairs: pairs
+                .into_iter()
+                .map(|(_, right, rank)| (right, rank))
+                .collect(),
             rows,
         })
     }
@@ -174,12 +180,13 @@ impl Session<'_> {
     /// Appends the ids of `text`.
     pub(super) fn encode(&mut self, text: &str, ids: &mut Vec<u32>) {
         let text = self.bpe.split.normalise(text);
-        self.bpe.split.split(&text, &mut |piece| {
-            match self.bpe.whole.get(piece.as_bytes()) {
+        self.bpe.split.split(
+            &text,
+            &mut |piece| match self.bpe.whole.get(piece.as_bytes()) {
                 Some(&id) => ids.push(id),
                 None => self.merger.merge(piece.as_bytes(), ids),
-            }
-        });
+            },
+        );
     }
 }
 
@@ -198,7 +205,9 @@ impl<'a> Merger<'a> {
     fn merge(&mut self, piece: &[u8], ids: &mut Vec<u32>) {
         self.symbols.clear();
         // `MAX_TEXT_BYTES` keeps places far below `NONE`.
-        let letters = piece.iter().filter_map(|&byte| self.letters[usize::from(byte)]);
+        let letters = piece
+            .iter()
+            .filter_map(|&byte| self.letters[usize::from(byte)]);
         for (place, id) in (0_u32..).zip(letters) {
             self.symbols.push(Symbol {
                 id,
@@ -237,7 +246,12 @@ impl<'a> Merger<'a> {
             }
             self.propose(place);
         }
-        ids.extend(self.symbols.iter().map(|symbol| symbol.id).filter(|&id| id != NONE));
+        ids.extend(
+            self.symbols
+                .iter()
+                .map(|symbol| symbol.id)
+                .filter(|&id| id != NONE),
+        );
     }
 
     /// Queues the merge of the symbol at `place` with the next one, if there is such a merge, and

@@ -71,7 +71,7 @@ fn byte_level(gguf: &Gguf) -> Result<Parts> {
         .collect::<Result<Vec<_>>>()?;
     let digest = digest(vocabulary.literals(), merges.iter().copied());
     let bpe = Bpe::new(&vocabulary, &merges, split)?;
-    let engine = Engine::Bpe(Native::new(bpe, &vocabulary)?);
+    let engine = Engine::Bpe(Box::new(Native::new(bpe, &vocabulary)?));
     Ok((vocabulary, engine, digest, adds_bos))
 }
 
@@ -87,7 +87,7 @@ fn sentence_piece(gguf: &Gguf) -> Result<Parts> {
         .collect();
     let digest = digest(&literals, [].into_iter());
     let spm = Spm::new(&vocabulary, gguf.f32s(SCORES)?, space_prefix)?;
-    let engine = Engine::Spm(Native::new(spm, &vocabulary)?);
+    let engine = Engine::Spm(Box::new(Native::new(spm, &vocabulary)?));
     Ok((vocabulary, engine, digest, true))
 }
 
@@ -99,7 +99,11 @@ fn vocabulary(gguf: &Gguf, spelling: Spelling) -> Result<Vocabulary> {
     {
         return Err(Error::new(
             ErrorKind::Format,
-            format!("there are {} token types for {} tokens", types.len(), tokens.len()),
+            format!(
+                "there are {} token types for {} tokens",
+                types.len(),
+                tokens.len()
+            ),
         ));
     }
     let kinds = (0..tokens.len()).map(|id| match types.map(|types| types[id]) {
@@ -123,7 +127,10 @@ fn token_id(gguf: &Gguf, key: &str, vocabulary: &Vocabulary) -> Result<Option<u3
         .ok_or_else(|| {
             Error::new(
                 ErrorKind::Format,
-                format!("`{key}` is {id}, not below the vocabulary's {}", vocabulary.len()),
+                format!(
+                    "`{key}` is {id}, not below the vocabulary's {}",
+                    vocabulary.len()
+                ),
             )
         })
 }

@@ -70,11 +70,7 @@ pub(super) fn tokenizer(json: &[u8]) -> Result<Tokenizer> {
         added_tokens,
         decoder,
     } = serde_json::from_slice(json).map_err(|error| {
-        Error::new(
-            ErrorKind::Format,
-            format!("not a tokenizer.json: {error}"),
-        )
-        .with_source(error)
+        Error::new(ErrorKind::Format, format!("not a tokenizer.json: {error}")).with_source(error)
     })?;
     let spelling = spelling(&model, &decoder)?;
     let vocabulary = vocabulary(&model, &added_tokens, spelling)?;
@@ -147,18 +143,28 @@ fn spelling(model: &Model, decoder: &Value) -> Result<Spelling> {
 }
 
 fn vocabulary(model: &Model, added: &[AddedToken], spelling: Spelling) -> Result<Vocabulary> {
-    let vocab = model.vocab.as_object().ok_or_else(|| {
-        Error::new(ErrorKind::Format, "`model.vocab` is not an object")
-    })?;
+    let vocab = model
+        .vocab
+        .as_object()
+        .ok_or_else(|| Error::new(ErrorKind::Format, "`model.vocab` is not an object"))?;
     let mut entries: HashMap<usize, (String, Kind)> = HashMap::new();
     for (literal, id) in vocab {
-        let id = id.as_u64().and_then(|id| usize::try_from(id).ok()).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Format,
-                format!("the id of `{}` is {id}; an integer from 0 is needed", literal.escape_debug()),
-            )
-        })?;
-        if entries.insert(id, (literal.clone(), Kind::Normal)).is_some() {
+        let id = id
+            .as_u64()
+            .and_then(|id| usize::try_from(id).ok())
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Format,
+                    format!(
+                        "the id of `{}` is {id}; an integer from 0 is needed",
+                        literal.escape_debug()
+                    ),
+                )
+            })?;
+        if entries
+            .insert(id, (literal.clone(), Kind::Normal))
+            .is_some()
+        {
             return Err(Error::new(
                 ErrorKind::Format,
                 format!("two entries have the id {id}"),
@@ -219,8 +225,11 @@ impl Json {
             .encode_fast(text, false)
             .map(|encoding| encoding.get_ids().to_vec())
             .map_err(|error| {
-                Error::new(ErrorKind::Unsupported, "the tokenizer.json cannot encode this text")
-                    .with_source(error)
+                Error::new(
+                    ErrorKind::Unsupported,
+                    "the tokenizer.json cannot encode this text",
+                )
+                .with_source(error)
             })
     }
 }

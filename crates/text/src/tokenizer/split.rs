@@ -105,7 +105,11 @@ impl Split {
             .iter()
             .find(|(names, _)| names.contains(&name))
             .ok_or_else(|| {
-                let known: Vec<_> = KNOWN.iter().flat_map(|(names, _)| *names).copied().collect();
+                let known: Vec<_> = KNOWN
+                    .iter()
+                    .flat_map(|(names, _)| *names)
+                    .copied()
+                    .collect();
                 Error::new(
                     ErrorKind::Unsupported,
                     format!(
@@ -230,7 +234,10 @@ mod tests {
         let error = Split::named("tekken").map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         let message = error.to_string();
-        assert!(message.contains("tekken") && message.contains("smollm"), "{message}");
+        assert!(
+            message.contains("tekken") && message.contains("smollm"),
+            "{message}"
+        );
     }
 
     #[test]

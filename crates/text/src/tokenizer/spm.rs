@@ -51,11 +51,7 @@ pub(super) struct Session<'a> {
 }
 
 impl Spm {
-    pub(super) fn new(
-        vocabulary: &Vocabulary,
-        scores: &[f32],
-        space_prefix: bool,
-    ) -> Result<Self> {
+    pub(super) fn new(vocabulary: &Vocabulary, scores: &[f32], space_prefix: bool) -> Result<Self> {
         let scores = scores.get(..vocabulary.len()).ok_or_else(|| {
             Error::new(
                 ErrorKind::Format,
@@ -79,8 +75,8 @@ impl Spm {
             .map(|(id, literal, _)| (literal.into(), id))
             .collect();
         let mut bytes = [None; 256];
-        for (id, literal, _) in vocabulary.entries() {
-            if let Some(byte) = fallback_byte(literal) {
+        for (id, literal, kind) in vocabulary.entries() {
+            if let Some(byte) = fallback_byte(literal).filter(|_| kind == Kind::Normal) {
                 bytes[usize::from(byte)] = Some(id);
             }
         }
@@ -91,7 +87,11 @@ impl Spm {
             ));
         }
         Ok(Self {
-            longest: tokens.keys().map(|literal| literal.len()).max().unwrap_or(0),
+            longest: tokens
+                .keys()
+                .map(|literal| literal.len())
+                .max()
+                .unwrap_or(0),
             by_word: tokens.keys().all(|literal| !crosses_words(literal)),
             tokens,
             // Adding 0 turns -0 into 0, which `total_cmp` would tell apart.
@@ -136,7 +136,9 @@ impl Session<'_> {
         while !rest.is_empty() {
             let end = if self.spm.by_word {
                 let spaces = rest.len() - rest.trim_start_matches('▁').len();
-                rest[spaces..].find('▁').map_or(rest.len(), |at| spaces + at)
+                rest[spaces..]
+                    .find('▁')
+                    .map_or(rest.len(), |at| spaces + at)
             } else {
                 rest.len()
             };

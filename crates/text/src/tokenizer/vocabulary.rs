@@ -173,10 +173,7 @@ mod tests {
 
     #[test]
     fn nothing_but_padding_is_an_error() {
-        let empty = Vocabulary::new(
-            Spelling::ByteLevel,
-            [("[PAD0]".to_owned(), Kind::Unused)],
-        );
+        let empty = Vocabulary::new(Spelling::ByteLevel, [("[PAD0]".to_owned(), Kind::Unused)]);
         assert_eq!(empty.unwrap_err().kind(), ErrorKind::Format);
     }
 

@@ -1,0 +1,24 @@
+//! The commands, one file each.
+
+mod demo;
+mod detect;
+mod generate;
+mod key;
+mod man;
+mod model;
+
+use crate::Answer;
+use crate::args::{Args, Command};
+use crate::failure::Result;
+
+pub(crate) fn run(args: Args) -> Result<Answer> {
+    match args.command {
+        Command::Key(command) => key::run(&command),
+        Command::Model(command) => model::run(&command),
+        Command::Generate(command) => generate::run(&command),
+        Command::Detect(command) => detect::run(&command),
+        Command::Demo(command) => demo::run(&command),
+        Command::Completions { shell } => man::completions(shell),
+        Command::Man { folder } => man::pages(&folder),
+    }
+}

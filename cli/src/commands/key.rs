@@ -1,0 +1,136 @@
+//! `key new | derive | commit`.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use taggant_core::{Epoch, Path as KeyPath, Role, RootKey};
+use zeroize::Zeroizing;
+
+use crate::Answer;
+use crate::args::{Key, Register};
+use crate::failure::{Failure, Result};
+use crate::files::{self, Output};
+use crate::output::say;
+use crate::rows::{self, Lines};
+
+pub(crate) fn run(command: &Key) -> Result<Answer> {
+    match command {
+        Key::New { out } => new(out),
+        Key::Derive {
+            root,
+            path,
+            out,
+            register,
+        } => derive(root, path, out, register),
+        Key::Commit {
+            root,
+            epoch,
+            path,
+            out,
+            register,
+        } => commit(root, epoch, path, out, register),
+    }
+}
+
+fn new(out: &Path) -> Result<Answer> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes)
+        .map_err(|error| Failure::new(format!("the system gave no random bytes: {error}")))?;
+    files::write_secret(out, &RootKey::from_bytes(*bytes).to_json())?;
+    say(&format!("{}: a new root key; keep it offline, and a copy of it elsewhere", out.display()));
+    Ok(Answer::Yes)
+}
+
+fn derive(root: &Path, path: &str, out: &Path, register: &Register) -> Result<Answer> {
+    let path: KeyPath = path.parse()?;
+    let key = files::read_root(root)?.derive(&path);
+    files::write_secret(out, &key.to_json())?;
+    let commitment = base16ct::lower::encode_string(&key.commitment());
+    say(&format!("{}: key {path}, commitment {commitment}", out.display()));
+    // Controls and decoys are committed to in every epoch without being named.
+    if let Some(list) = register.file(root)
+        && !matches!(path.role(), Role::Control | Role::Decoy)
+    {
+        append(&list, &path, commitment)?;
+    }
+    Ok(Answer::Yes)
+}
+
+fn commit(root: &Path, epoch: &str, paths: &[String], out: &Path, register: &Register) -> Result<Answer> {
+    let mut named: BTreeSet<KeyPath> = paths.iter().map(|path| path.parse()).collect::<taggant_core::Result<_>>()?;
+    if let Some(list) = register.file(root).filter(|list| list.exists()) {
+        named.extend(registered(&list)?.into_iter().filter(|path| path.epoch() == epoch));
+    }
+    let named: Vec<KeyPath> = named.into_iter().collect();
+    let commitment = Epoch::commit(&files::read_root(root)?, epoch, &named)?;
+    let mut output = Output::create(out)?;
+    output.line(&commitment.to_json())?;
+    output.finish()?;
+    say(&format!(
+        "{}: epoch {epoch} with {} named keys, {} leaves in all, root {}",
+        out.display(),
+        named.len(),
+        commitment.leaves().len(),
+        base16ct::lower::encode_string(&commitment.root())
+    ));
+    if named.is_empty() {
+        say("note: no key of this epoch was derived yet, so only controls and decoys are committed to");
+    }
+    say("next: have the root time-stamped before anything is served under these keys");
+    Ok(Answer::Yes)
+}
+
+impl Register {
+    /// The list of derived paths: what was asked for, or the root key file's name with `.register`.
+    fn file(&self, root: &Path) -> Option<PathBuf> {
+        if self.no_register || (self.register.is_none() && files::is_stream(root)) {
+            return None;
+        }
+        Some(self.register.clone().unwrap_or_else(|| {
+            let mut name: OsString = root.as_os_str().to_owned();
+            name.push(".register");
+            PathBuf::from(name)
+        }))
+    }
+}
+
+/// A line of the register. Paths may name accounts, so the register is private; keys are not in it.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    path: String,
+    commitment: String,
+}
+
+fn append(list: &Path, path: &KeyPath, commitment: String) -> Result<()> {
+    let fail = |error: std::io::Error| Failure::io(list, &error).hint("name another list with --register, or use --no-register");
+    let entry = Entry {
+        path: path.to_string(),
+        commitment,
+    };
+    let mut line = serde_json::to_string(&entry).unwrap_or_default();
+    line.push('\n');
+    let mut options = File::options();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(list).map_err(fail)?;
+    // One write: lines of derivations that run side by side do not mix.
+    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)
+}
+
+fn registered(list: &Path) -> Result<Vec<KeyPath>> {
+    let mut lines = Lines::new(files::open(list)?);
+    let mut paths = Vec::new();
+    while let Some((number, line)) = lines.next().map_err(|error| Failure::io(list, &error))? {
+        let path = line
+            .and_then(rows::parse::<Entry>)
+            .and_then(|entry| entry.path.parse().map_err(Failure::from))
+            .map_err(|failure| failure.context(format_args!("{}, line {number}", list.display())))?;
+        paths.push(path);
+    }
+    Ok(paths)
+}

@@ -1,1 +1,0 @@
-//! Everything that crosses crates: vectors, conformance, calibration, transcripts.
