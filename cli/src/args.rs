@@ -137,7 +137,7 @@ pub(crate) struct Generate {
     /// greenlist: what green tokens gain in logits [default: 2]
     #[arg(long)]
     pub(crate) delta: Option<f64>,
-    /// tournament: rounds, 1 to 32 [default: 12]
+    /// tournament: rounds, 1 to 32 [default: 30]
     #[arg(long, value_name = "M")]
     pub(crate) depth: Option<f64>,
     /// Rows with a `prompt`, as JSONL

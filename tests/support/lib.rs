@@ -10,6 +10,7 @@
     clippy::missing_panics_doc,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "test support fails loudly"
 )]
 
@@ -57,7 +58,7 @@ pub fn tokenizer(vocabulary: usize) -> TokenizerId {
 
 /// A number below `bound`.
 pub fn below(rng: &mut impl Rng, bound: u32) -> u32 {
-    (u64::from(rng.next_u32()) * u64::from(bound) >> 32) as u32
+    ((u64::from(rng.next_u32()) * u64::from(bound)) >> 32) as u32
 }
 
 /// A number in [0, 1).

@@ -27,7 +27,7 @@ pub fn path() -> PathBuf {
 #[must_use]
 pub fn model() -> &'static Llama {
     static MODEL: OnceLock<Llama> = OnceLock::new();
-    MODEL.get_or_init(|| Llama::load(path(), |_, _| ()).expect("the model loads"))
+    MODEL.get_or_init(|| Llama::load(&path(), |_, _| ()).expect("the model loads"))
 }
 
 /// Its tokenizer.

@@ -11,13 +11,12 @@ pub struct Vector {
     /// What the scenario is about.
     pub case: String,
     /// The scenario.
-    #[serde(flatten)]
     pub scenario: Scenario,
 }
 
 /// What can be pinned.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Scenario {
     /// SPEC.md §2.1, §2.2, §2.4, §7.
     Leaf {

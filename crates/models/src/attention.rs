@@ -1,13 +1,13 @@
 //! Keys and values of one row, and attention over them.
 //!
-//! A row owns its memory in pages of 32 positions, so rows of any length share a batch without
-//! padding, a finished row gives its pages back, and a session costs what it uses: for
-//! SmolLM2-135M 1.4 MiB a page.
+//! A row owns its memory, which grows with it, so rows of any length share a batch without
+//! padding, a finished row gives its memory back, and a session costs what it uses: for
+//! SmolLM2-135M 45 KiB a token.
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::{
-    kernel::{LANES, Lanes, accumulate},
+    kernel::{CHUNK, LANES, Lanes, accumulate},
     matrix::tiles,
     pointwise::exponentials,
 };
@@ -22,64 +22,52 @@ pub(crate) struct Shape {
     pub(crate) head: usize,
 }
 
-impl Shape {
-    /// Panels of 32 that hold one head's value.
-    fn panels(self) -> usize {
-        self.head.div_ceil(LANES)
-    }
-
-    /// Lanes for one head of one layer in a page: its keys, dimension by dimension with a lane
-    /// for each position, then its values, panel by panel and position by position with a lane
-    /// for each dimension. Both are panels of weights to the kernel.
-    fn head_lanes(self) -> usize {
-        self.head + self.panels() * LANES
-    }
-
-    fn at(self, layer: usize, kv_head: usize) -> usize {
-        (layer * self.kv_heads + kv_head) * self.head_lanes()
-    }
-}
-
 /// What the model remembers of one row.
-#[derive(Debug, Default)]
+///
+/// Both halves are laid out as panels of weights for the kernel, each in one piece of memory:
+/// attention at length is bound by how fast it can be read.
+#[derive(Debug)]
 pub(crate) struct Cache {
-    /// Tokens whose keys and values are complete.
+    /// Tokens of the row.
     pub(crate) length: usize,
-    pages: Vec<Vec<Lanes>>,
+    shape: Shape,
+    /// For each layer and head: for every 32 positions, dimension by dimension, a lane for each
+    /// position.
+    keys: Vec<Vec<Lanes>>,
+    /// For each layer, head and 32 dimensions: position by position, a lane for each dimension.
+    values: Vec<Vec<Lanes>>,
 }
 
 impl Cache {
-    /// Makes room for `length` tokens.
-    pub(crate) fn reserve(&mut self, shape: Shape, length: usize) {
-        let lanes = shape.layers * shape.kv_heads * shape.head_lanes();
-        while self.pages.len() * LANES < length {
-            self.pages.push(vec![Lanes::ZERO; lanes]);
+    pub(crate) fn new(shape: Shape) -> Self {
+        let heads = shape.layers * shape.kv_heads;
+        Self {
+            length: 0,
+            shape,
+            keys: vec![Vec::new(); heads],
+            values: vec![Vec::new(); heads * shape.head.div_ceil(LANES)],
         }
     }
 
-    /// Stores the keys and values of all heads for one position, which has room.
-    pub(crate) fn store(
-        &mut self,
-        shape: Shape,
-        layer: usize,
-        position: usize,
-        keys: &[f32],
-        values: &[f32],
-    ) {
-        let page = &mut self.pages[position / LANES];
-        let slot = position % LANES;
-        let heads = keys
-            .chunks_exact(shape.head)
-            .zip(values.chunks_exact(shape.head));
-        for (kv_head, (key, value)) in heads.enumerate() {
-            let head = &mut page[shape.at(layer, kv_head)..][..shape.head_lanes()];
-            let (key_lanes, value_lanes) = head.split_at_mut(shape.head);
-            for (lanes, key) in key_lanes.iter_mut().zip(key) {
-                lanes.0[slot] = *key;
+    /// Appends the keys and values of one position, all heads of a layer.
+    pub(crate) fn store(&mut self, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
+        let Shape { kv_heads, head, .. } = self.shape;
+        let first = layer * kv_heads;
+        for (cached, key) in self.keys[first..].iter_mut().zip(keys.chunks_exact(head)) {
+            let page = position / LANES * head;
+            cached.resize(page + head, Lanes::ZERO);
+            for (lanes, key) in cached[page..].iter_mut().zip(key) {
+                lanes.0[position % LANES] = *key;
             }
-            for (panel, value) in value.chunks(LANES).enumerate() {
-                value_lanes[panel * LANES + slot].0[..value.len()].copy_from_slice(value);
-            }
+        }
+        let first = first * head.div_ceil(LANES);
+        let panels = values
+            .chunks_exact(head)
+            .flat_map(|value| value.chunks(LANES));
+        for (cached, panel) in self.values[first..].iter_mut().zip(panels) {
+            let mut lanes = Lanes::ZERO;
+            lanes.0[..panel.len()].copy_from_slice(panel);
+            cached.push(lanes);
         }
     }
 
@@ -87,25 +75,31 @@ impl Cache {
     /// `out` hold all heads, `scratch` is anything.
     pub(crate) fn attend(
         &self,
-        shape: Shape,
         layer: usize,
         position: usize,
         query: &[f32],
         out: &mut [f32],
         scratch: &mut Scratch,
     ) {
-        let group = shape.heads / shape.kv_heads;
-        for kv_head in 0..shape.kv_heads {
+        let Shape {
+            heads,
+            kv_heads,
+            head,
+            ..
+        } = self.shape;
+        let (group, panels) = (heads / kv_heads, head.div_ceil(LANES));
+        for kv_head in 0..kv_heads {
+            let at = layer * kv_heads + kv_head;
             for (first, heads) in tiles(group) {
-                let at = (kv_head * group + first) * shape.head;
+                let from = (kv_head * group + first) * head;
                 Arch::new().dispatch(Attend {
-                    cache: self,
-                    shape,
-                    lanes: shape.at(layer, kv_head),
-                    length: position + 1,
+                    keys: &self.keys[at],
+                    values: &self.values[at * panels..][..panels],
+                    head,
                     heads,
-                    query: &query[at..][..heads * shape.head],
-                    out: &mut out[at..][..heads * shape.head],
+                    length: position + 1,
+                    query: &query[from..][..heads * head],
+                    out: &mut out[from..][..heads * head],
                     scratch,
                 });
             }
@@ -120,16 +114,18 @@ pub(crate) struct Scratch {
     tile: Vec<f32>,
     /// One row of scores for each head.
     scores: Vec<f32>,
+    /// The sum of each head's exponentials.
+    totals: Vec<f32>,
     sums: Vec<Lanes>,
 }
 
 /// Attention of the heads that share one key-value head, at most a tile of them.
 struct Attend<'a> {
-    cache: &'a Cache,
-    shape: Shape,
-    lanes: usize,
-    length: usize,
+    keys: &'a [Lanes],
+    values: &'a [Vec<Lanes>],
+    head: usize,
     heads: usize,
+    length: usize,
     query: &'a [f32],
     out: &'a mut [f32],
     scratch: &'a mut Scratch,
@@ -141,66 +137,65 @@ impl WithSimd for Attend<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self {
-            shape,
+            head,
             heads,
             length,
             ..
         } = self;
-        let Scratch { tile, scores, sums } = self.scratch;
-        let pages = &self.cache.pages[..length.div_ceil(LANES)];
-        let width = pages.len() * LANES;
+        let Scratch {
+            tile,
+            scores,
+            totals,
+            sums,
+        } = self.scratch;
+        let width = length.next_multiple_of(LANES);
 
-        tile.clear();
-        tile.resize(shape.head.max(LANES) * heads, 0.0);
-        for (h, query) in self.query.chunks_exact(shape.head).enumerate() {
-            for (slot, value) in tile[h..].iter_mut().step_by(heads).zip(query) {
-                *slot = *value;
-            }
-        }
+        interleave(self.query, head, head, tile);
         scores.resize(heads * width, 0.0);
-        for (p, page) in pages.iter().enumerate() {
-            let keys = &page[self.lanes..][..shape.head];
+        let pages = self.keys.chunks_exact(head).take(width / LANES);
+        for (page, keys) in pages.enumerate() {
             sums.clear();
             sums.resize(heads, Lanes::ZERO);
             accumulate(simd, keys, tile, sums);
             for (scores, sums) in scores.chunks_exact_mut(width).zip(sums.iter()) {
-                scores[p * LANES..][..LANES].copy_from_slice(&sums.0);
+                scores[page * LANES..][..LANES].copy_from_slice(&sums.0);
             }
         }
 
-        // The sums of the exponentials wait in `out`, each where its head's result will go.
-        let scale = 1.0 / root(shape.head);
-        let out = self.out;
-        for (scores, out) in scores
-            .chunks_exact_mut(width)
-            .zip(out.chunks_exact_mut(shape.head))
-        {
-            out[0] = exponentials(&mut scores[..length], scale);
+        let scale = 1.0 / root(head);
+        totals.clear();
+        for scores in scores.chunks_exact_mut(width) {
+            totals.push(exponentials(&mut scores[..length], scale));
         }
 
-        let panels = shape.panels();
-        sums.clear();
-        sums.resize(panels * heads, Lanes::ZERO);
-        for (p, page) in pages.iter().enumerate() {
-            let positions = LANES.min(length - p * LANES);
-            for (h, scores) in scores.chunks_exact(width).enumerate() {
-                let scores = &scores[p * LANES..][..positions];
-                for (slot, score) in tile[h..].iter_mut().step_by(heads).zip(scores) {
-                    *slot = *score;
-                }
+        interleave(scores, width, length, tile);
+        for (panel, values) in self.values.iter().enumerate() {
+            sums.clear();
+            sums.resize(heads, Lanes::ZERO);
+            for (values, tile) in values[..length]
+                .chunks(CHUNK)
+                .zip(tile.chunks(CHUNK * heads))
+            {
+                accumulate(simd, values, tile, sums);
             }
-            let values = &page[self.lanes + shape.head..];
-            for (panel, sums) in sums.chunks_exact_mut(heads).enumerate() {
-                accumulate(simd, &values[panel * LANES..][..positions], tile, sums);
+            let results = self.out.chunks_exact_mut(head);
+            for ((out, sums), total) in results.zip(sums.iter()).zip(totals.iter()) {
+                for (out, value) in out[panel * LANES..].iter_mut().zip(sums.0) {
+                    *out = value / total;
+                }
             }
         }
-        for (h, out) in out.chunks_exact_mut(shape.head).enumerate() {
-            let sum = out[0];
-            for (panel, out) in out.chunks_mut(LANES).enumerate() {
-                for (out, value) in out.iter_mut().zip(sums[panel * heads + h].0) {
-                    *out = value / sum;
-                }
-            }
+    }
+}
+
+/// The first `length` values of every row of `width`, side by side: a tile for the kernel.
+#[inline(always)]
+fn interleave(rows: &[f32], width: usize, length: usize, tile: &mut Vec<f32>) {
+    let count = rows.len() / width;
+    tile.resize(count * length, 0.0);
+    for (r, row) in rows.chunks_exact(width).enumerate() {
+        for (slot, value) in tile[r..].iter_mut().step_by(count).zip(row) {
+            *slot = *value;
         }
     }
 }
@@ -253,17 +248,16 @@ mod tests {
                 head,
             };
             let (mut keys, mut values) = (Vec::new(), Vec::new());
-            let mut cache = Cache::default();
+            let mut cache = Cache::new(shape);
             let mut scratch = Scratch::default();
             for position in 0..70_usize {
                 let seed = u32::try_from(position).unwrap();
                 keys.push(numbers(kv_heads * head, seed));
                 values.push(numbers(kv_heads * head, seed + 1000));
-                cache.reserve(shape, position + 1);
-                cache.store(shape, 1, position, &keys[position], &values[position]);
+                cache.store(1, position, &keys[position], &values[position]);
                 let query = numbers(heads * head, seed + 2000);
                 let mut out = vec![0.0; heads * head];
-                cache.attend(shape, 1, position, &query, &mut out, &mut scratch);
+                cache.attend(1, position, &query, &mut out, &mut scratch);
                 for (got, want) in out.iter().zip(plain(&keys, &values, &query, shape)) {
                     assert!((f64::from(*got) - want).abs() < 1e-5, "{got} {want}");
                 }

@@ -15,6 +15,10 @@ use pulp::{Simd, WithSimd};
 /// latency of the multiply-add and few enough for the 32 registers.
 pub(crate) const LANES: usize = 32;
 
+/// Inputs whose products are summed before they join the total. 128 · 32 unpacked weights are
+/// 16 KiB, half of a first-level cache.
+pub(crate) const CHUNK: usize = 128;
+
 /// Most rows that one call of [`accumulate`] serves.
 pub(crate) const TILE: usize = 12;
 
@@ -108,10 +112,10 @@ pub(crate) fn unpack<S: Simd, const BITS: u32>(
     }
 }
 
-/// `y += Σᵢ w[i] · x[i]` for one group of inputs and a single row: the same operations as
-/// [`unpack`] and [`accumulate`], without the way through memory.
+/// Continues the sum of `w[i] · x[i]` in `y` with one group of inputs, for a single row: the same
+/// operations as [`unpack`] and the inside of [`accumulate`], without the way through memory.
 #[inline(always)]
-pub(crate) fn accumulate_one<S: Simd, const BITS: u32>(
+pub(crate) fn continue_sum<S: Simd, const BITS: u32>(
     simd: S,
     words: &[Words],
     map: &Map,
@@ -135,7 +139,9 @@ pub(crate) fn accumulate_one<S: Simd, const BITS: u32>(
     }
 }
 
-/// `y[r] += Σᵢ w[i] · x[i·R + r]` for the R = `y.len()` rows of one tile, in order of i.
+/// `y[r] += Σᵢ w[i] · x[i·R + r]` for the R = `y.len()` rows of one tile: the sum in order of i,
+/// starting from zero, is added to `y` as a whole. Called for each [`CHUNK`] of inputs, it rounds
+/// a long sum far less than one running total would.
 #[inline(always)]
 pub(crate) fn accumulate<S: Simd>(simd: S, w: &[Lanes], x: &[f32], y: &mut [Lanes]) {
     match y.len() {
@@ -201,9 +207,6 @@ fn columns<S: Simd, const G: usize, const R: usize>(
     y: &mut [Lanes; R],
 ) {
     let mut sums = [[simd.splat_f32s(0.0); G]; R];
-    for (sums, y) in sums.iter_mut().zip(y.iter()) {
-        *sums = S::as_simd_f32s(&y.0).0.as_chunks::<G>().0[group];
-    }
     for (w, x) in w.iter().zip(x) {
         let w = &S::as_simd_f32s(&w.0).0.as_chunks::<G>().0[group];
         for (sums, &x) in sums.iter_mut().zip(x) {
@@ -214,7 +217,10 @@ fn columns<S: Simd, const G: usize, const R: usize>(
         }
     }
     for (sums, y) in sums.iter().zip(y.iter_mut()) {
-        S::as_mut_simd_f32s(&mut y.0).0.as_chunks_mut::<G>().0[group] = *sums;
+        let y = &mut S::as_mut_simd_f32s(&mut y.0).0.as_chunks_mut::<G>().0[group];
+        for (y, &sum) in y.iter_mut().zip(sums) {
+            *y = simd.add_f32s(*y, sum);
+        }
     }
 }
 
@@ -228,11 +234,10 @@ mod tests {
     /// The same sum in the same order, one multiplication at a time.
     fn plain(w: &[Lanes], x: &[f32], y: &mut [Lanes]) {
         let rows = y.len();
-        for (w, x) in w.iter().zip(x.chunks_exact(rows)) {
-            for (y, x) in y.iter_mut().zip(x) {
-                for (y, w) in y.0.iter_mut().zip(w.0) {
-                    *y = w.mul_add(*x, *y);
-                }
+        for (r, y) in y.iter_mut().enumerate() {
+            for (l, y) in y.0.iter_mut().enumerate() {
+                let terms = w.iter().zip(x.chunks_exact(rows));
+                *y += terms.fold(0.0, |sum: f32, (w, x)| w.0[l].mul_add(x[r], sum));
             }
         }
     }

@@ -7,12 +7,9 @@ use taggant_core::{Error, ErrorKind, Result};
 
 use crate::{
     blocks::{Affine, Format},
-    gguf::{Gguf, Tensor, format_error, reading},
-    kernel::{LANES, Lanes, Map, TILE, Words, accumulate, accumulate_one, unpack},
+    file::{ModelFile, Tensor, format_error, reading},
+    kernel::{CHUNK, LANES, Lanes, Map, TILE, Words, accumulate, continue_sum, unpack},
 };
-
-/// Weights unpacked at a time: 128 · 32 floats are 16 KiB, half of a first-level cache.
-const CHUNK: usize = 128;
 
 /// A matrix of `outputs` × `inputs` weights, cut into panels of 32 outputs.
 ///
@@ -44,7 +41,7 @@ struct Codes {
 
 impl Matrix {
     /// Reads a two-dimensional tensor.
-    pub(crate) fn read<R: Read + Seek>(gguf: &mut Gguf<R>, tensor: &Tensor) -> Result<Self> {
+    pub(crate) fn read<R: Read + Seek>(file: &mut ModelFile<R>, tensor: &Tensor) -> Result<Self> {
         let &[inputs, outputs] = tensor.shape.as_slice() else {
             return Err(format_error(format!(
                 "tensor `{}` has {} dimensions; a matrix has 2",
@@ -63,7 +60,7 @@ impl Matrix {
             ));
         }
         let format = tensor.format;
-        let reader = gguf.data(tensor)?;
+        let reader = file.data(tensor)?;
         let weights = match format.codes() {
             None => Weights::Floats(read_floats(reader, format, outputs, inputs)?),
             Some((bits, group)) => {
@@ -292,12 +289,18 @@ impl WithSimd for Multiply<'_> {
 }
 
 #[inline(always)]
-fn one_row<S: Simd>(simd: S, codes: &Codes, panel: usize, x: &Tiles, sum: &mut Lanes) {
-    let groups = codes.groups(panel * x.width);
-    for (x, (words, map)) in x.values.chunks_exact(codes.group).zip(groups) {
-        match codes.bits {
-            8 => accumulate_one::<S, 8>(simd, words, map, x, sum),
-            _ => accumulate_one::<S, 4>(simd, words, map, x, sum),
+fn one_row<S: Simd>(simd: S, codes: &Codes, panel: usize, x: &Tiles, total: &mut Lanes) {
+    let mut groups = codes.groups(panel * x.width);
+    for x in x.values.chunks(CHUNK) {
+        let mut sum = Lanes::ZERO;
+        for (x, (words, map)) in x.chunks_exact(codes.group).zip(&mut groups) {
+            match codes.bits {
+                8 => continue_sum::<S, 8>(simd, words, map, x, &mut sum),
+                _ => continue_sum::<S, 4>(simd, words, map, x, &mut sum),
+            }
+        }
+        for (total, sum) in total.0.iter_mut().zip(sum.0) {
+            *total += sum;
         }
     }
 }
@@ -354,9 +357,12 @@ mod tests {
             for (output, y) in multiply(&matrix, &x).into_iter().enumerate() {
                 matrix.row(output, &mut row);
                 let want = row
-                    .iter()
-                    .zip(&x)
-                    .fold(0.0, |sum, (w, x)| w.mul_add(*x, sum));
+                    .chunks(CHUNK)
+                    .zip(x.chunks(CHUNK))
+                    .fold(0.0, |total, (row, x)| {
+                        let terms = row.iter().zip(x);
+                        total + terms.fold(0.0, |sum, (w, x)| w.mul_add(*x, sum))
+                    });
                 assert_eq!(y.to_bits(), f32::to_bits(want), "{matrix:?}");
             }
         }
@@ -431,9 +437,9 @@ mod tests {
         ] {
             let mut file = File::default();
             file.weights("w", shape, 0, 1.0, 1);
-            let mut gguf = Gguf::open(std::io::Cursor::new(file.bytes())).unwrap();
-            let tensor = gguf.take("w").unwrap();
-            assert_eq!(Matrix::read(&mut gguf, &tensor).unwrap_err().kind(), kind);
+            let mut file = ModelFile::open(std::io::Cursor::new(file.bytes())).unwrap();
+            let tensor = file.take("w").unwrap();
+            assert_eq!(Matrix::read(&mut file, &tensor).unwrap_err().kind(), kind);
         }
     }
 }

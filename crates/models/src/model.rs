@@ -28,7 +28,7 @@ pub trait Model: Debug + Send + Sync {
 /// Rows may differ in length, join at any time and leave at any time. A row's logits must not
 /// depend on the rows beside it, nor on how its tokens were divided between calls;
 /// [`conformance::check`](crate::conformance::check) tries it bit for bit.
-pub trait Session: Debug {
+pub trait Session: Debug + Send {
     /// Number of rows.
     fn rows(&self) -> usize;
 
@@ -56,6 +56,8 @@ pub trait Session: Debug {
 }
 
 /// Which positions [`Session::advance`] answers for.
+///
+/// Exhaustive on purpose: an engine has to serve every variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answers {
     /// The last token of every row: generation.

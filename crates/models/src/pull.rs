@@ -12,7 +12,6 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use taggant_core::{Error, ErrorKind, Result};
-use tempfile::NamedTempFile;
 use zip::ZipArchive;
 
 mod pip;
@@ -126,15 +125,11 @@ fn pull_with(
         entry.archive_sha256,
     )?;
 
-    let mut unpacked = NamedTempFile::new_in(folder.path()).map_err(|e| writing(cache, e))?;
-    unpack(entry, file, &mut unpacked, progress)?;
-    unpacked
-        .as_file()
-        .sync_all()
-        .map_err(|e| writing(cache, e))?;
-    unpacked
-        .persist(&target)
-        .map_err(|e| writing(&target, e.error))?;
+    let unpacked = folder.path().join("model.gguf");
+    let mut out = File::create(&unpacked).map_err(|e| writing(&unpacked, e))?;
+    unpack(entry, file, &mut out, progress)?;
+    out.sync_all().map_err(|e| writing(&unpacked, e))?;
+    fs::rename(&unpacked, &target).map_err(|e| writing(&target, e))?;
     Ok(target)
 }
 
@@ -194,19 +189,17 @@ fn copy_hashed(
     limit: u64,
     mut progress: impl FnMut(u64),
 ) -> io::Result<String> {
+    const PIECE: u64 = 1 << 20;
     let mut from = from.take(limit);
     let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
+    let mut piece = Vec::new();
     let mut done = 0;
-    loop {
-        let n = from.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        digest.update(&buffer[..n]);
-        to.write_all(&buffer[..n])?;
-        done += n as u64;
+    while from.by_ref().take(PIECE).read_to_end(&mut piece)? > 0 {
+        digest.update(&piece);
+        to.write_all(&piece)?;
+        done += piece.len() as u64;
         progress(done);
+        piece.clear();
     }
     Ok(digest
         .finalize()

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use crate::{blocks::Format, gguf::Gguf, matrix::Matrix};
+use crate::{blocks::Format, file::ModelFile, matrix::Matrix};
 
 /// `n` numbers between −1 and 1, fixed by `seed`.
 pub(crate) fn values(n: usize, seed: u32) -> Vec<f32> {
@@ -132,9 +132,9 @@ impl File {
     }
 
     pub(crate) fn matrix(&self, name: &str) -> Matrix {
-        let mut gguf = Gguf::open(Cursor::new(self.bytes())).unwrap();
-        let tensor = gguf.take(name).unwrap();
-        Matrix::read(&mut gguf, &tensor).unwrap()
+        let mut file = ModelFile::open(Cursor::new(self.bytes())).unwrap();
+        let tensor = file.take(name).unwrap();
+        Matrix::read(&mut file, &tensor).unwrap()
     }
 }
 

@@ -75,8 +75,8 @@ mod tests {
             "{count} positions: max {worst:.2e}, mean {:.2e}",
             sum / f64::from(count)
         );
-        // Measured 5.6e-5 and 4e-6: f32 sums against f64 ones.
-        assert!(count > 300 && worst < 2e-4, "{worst:e}");
+        // Measured 8.2e-6 and 1.3e-6: f32 sums against f64 ones.
+        assert!(count > 300 && worst < 5e-5, "{worst:e}");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Chat templates: from messages to the text a chat model was trained on.
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, context};
 use taggant_core::{Error, ErrorKind, Result};
 
 use crate::Tokenizer;
 
 /// One turn of a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message<'a> {
     /// `user`, `assistant` or `system`.
@@ -47,8 +48,9 @@ impl Tokenizer {
         };
         // Hugging Face's settings, which templates are written for.
         let mut environment = Environment::new();
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        let mut syntax = SyntaxConfig::builder();
+        syntax.trim_blocks(true).lstrip_blocks(true);
+        environment.set_syntax(syntax.build().map_err(broken)?);
         environment.add_function(
             "raise_exception",
             |message: String| -> std::result::Result<String, minijinja::Error> {
@@ -58,14 +60,17 @@ impl Tokenizer {
                 ))
             },
         );
+        let turn = |message: &Message<'_>| context! { role => message.role, content => message.content };
         let values = context! {
-            messages,
+            messages => messages.iter().map(turn).collect::<Vec<_>>(),
             add_generation_prompt => true,
             bos_token => token(self.bos())?,
             eos_token => token(self.eos())?,
         };
-        environment.render_str(template, values).map_err(|error| {
-            Error::new(ErrorKind::Format, format!("chat template: {error}")).with_source(error)
-        })
+        environment.render_str(template, values).map_err(broken)
     }
+}
+
+fn broken(error: minijinja::Error) -> Error {
+    Error::new(ErrorKind::Format, format!("chat template: {error}")).with_source(error)
 }

@@ -58,6 +58,7 @@
 //! where ids matter, and count it as a second look.
 
 use std::borrow::Cow;
+use std::fmt;
 
 mod confusables;
 mod lines;
@@ -135,6 +136,30 @@ impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl fmt::Display for Changes {
+    /// `nothing changed`, or what was, such as `3 invisible characters, 1 look-alike`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.invisible, "invisible characters"),
+            (self.bidirectional, "bidirectional marks"),
+            (self.spaces, "spaces"),
+            (self.line_breaks, "line breaks"),
+            (self.quotes, "quotation marks"),
+            (self.dashes, "hyphens"),
+            (self.ellipses, "ellipses"),
+            (self.compatibility, "compatibility forms"),
+            (self.accents, "accents"),
+            (self.confusables, "look-alikes"),
+        ];
+        let mut changed = counts.into_iter().filter(|(count, _)| *count > 0);
+        let Some((count, what)) = changed.next() else {
+            return f.write_str("nothing changed");
+        };
+        write!(f, "changed: {count} {what}")?;
+        changed.try_for_each(|(count, what)| write!(f, ", {count} {what}"))
     }
 }
 

@@ -23,6 +23,7 @@
 //! - [`tokenizer`]: [`Tokenizer`], from GGUF or `tokenizer.json`; ids, bytes, digest.
 //! - [`fold`](mod@fold): [`fold()`](fold()) and what exactly it changes.
 //! - [`words`](mod@words): [`words()`](words()) and [`graphemes()`](graphemes()), with ranges.
+//! - [`chat`](mod@chat): [`Tokenizer::chat`], a conversation as a chat model expects it.
 //! - [`edits`]: reproducible damage, for robustness tests.
 //! - [`gguf`]: [`Gguf`], the header of a model file, read as untrusted input.
 //!
@@ -32,12 +33,15 @@
 //! may give other ids than were sampled, folding is a guess about what was written, and no
 //! function here says how likely either is. Where ids were kept, use them.
 
+pub mod chat;
 pub mod edits;
 pub mod fold;
 pub mod gguf;
 pub mod tokenizer;
 pub mod words;
 
+#[doc(inline)]
+pub use chat::Message;
 #[doc(inline)]
 pub use fold::{Changes, Folded, fold};
 #[doc(inline)]

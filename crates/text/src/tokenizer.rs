@@ -13,9 +13,10 @@
 //!
 //! Two kinds of vocabulary are read: byte-level BPE (GPT-2, Llama 3, Qwen, SmolLM …) and
 //! SentencePiece style with byte fallback (Llama 2, Gemma …), from a GGUF file or from a
-//! `tokenizer.json`. GGUF files run on this crate's own encoder, whose ids are those of
-//! llama.cpp except where this page says otherwise; `tokenizer.json` files run on the
-//! `tokenizers` crate, several times slower, because they may hold any pipeline.
+//! `tokenizer.json`. GGUF files, and the common kinds of `tokenizer.json`, run on this crate's own
+//! encoder; other `tokenizer.json` files on the `tokenizers` crate, several times slower, because
+//! they may hold any pipeline. Where both can run, and in llama.cpp, the ids are the same, except
+//! as this page says.
 //!
 //! # Plain text and chat text
 //!
@@ -31,8 +32,11 @@
 //!   control characters and two lead bytes of unassigned planes); these are dropped, as the
 //!   model's own tokenizer drops them. The byte before and the byte after then meet and may
 //!   merge, as they do there; in llama.cpp they do not.
-//! - Ids equal to llama.cpp's for Qwen text that is not in Unicode form NFC. The published
-//!   tokenizer normalises and llama.cpp does not; the published one is followed.
+//! - Ids equal to llama.cpp's where that departs from the published tokenizer: Qwen text that is
+//!   not in Unicode form NFC, and a few spellings, such as `</s>` in Gemma 3, that it takes for
+//!   control tokens although the file says they are text.
+//! - Right ids from a `tokenizer.json` of an uncommon kind for a million white-space characters in
+//!   a row: the `tokenizers` crate gives up on them and does not say so.
 
 use std::{
     fmt,
@@ -47,18 +51,20 @@ use taggant_core::{Error, ErrorKind, Result};
 use crate::gguf::{self, Gguf};
 
 mod added;
+mod alone;
 mod alphabet;
 mod bpe;
 mod digest;
 mod from_gguf;
 mod json;
+mod pipeline;
 mod split;
 mod spm;
 mod vocabulary;
 
 use added::{Added, Fragment};
 use bpe::Bpe;
-use json::Json;
+use json::{Json, Runner};
 use spm::Spm;
 use vocabulary::{Kind, Vocabulary};
 
@@ -161,7 +167,7 @@ impl Tokenizer {
     /// - [`ErrorKind::Format`]: not a valid `tokenizer.json`.
     /// - [`ErrorKind::Limit`]: more than [`MAX_JSON_BYTES`] or [`MAX_VOCABULARY`].
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        json::tokenizer(json)
+        json::tokenizer(json, Runner::Fastest)
     }
 
     /// The token ids of ordinary text. Text that spells a control token is ordinary text. No

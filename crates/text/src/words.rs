@@ -48,3 +48,27 @@ pub fn words(text: &str) -> impl DoubleEndedIterator<Item = Piece<'_>> {
 pub fn graphemes(text: &str) -> impl DoubleEndedIterator<Item = Piece<'_>> {
     text.grapheme_indices(true).map(Piece::new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_point_into_the_text() {
+        let text = "Éa-b, “naïve”\u{a0}x1 … 中文 👍";
+        for piece in words(text).chain(graphemes(text)) {
+            assert_eq!(&text[piece.range.clone()], piece.text);
+        }
+        let words: Vec<_> = words(text).map(|word| word.text).collect();
+        assert_eq!(words, ["Éa", "b", "naïve", "x1", "中", "文"]);
+        assert_eq!(graphemes(text).map(|g| g.text).collect::<String>(), text);
+    }
+
+    #[test]
+    fn nothing_has_no_words() {
+        assert_eq!(
+            words("").count() + words(" \n…!").count() + graphemes("").count(),
+            0
+        );
+    }
+}

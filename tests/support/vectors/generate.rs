@@ -84,10 +84,10 @@ pub fn all() -> Vec<(String, String)> {
         detection(&schemes()[0].1, &[2], colliding),
     );
 
-    add("digest/gaps", "an id without entry, a padding entry inside and two at the end", {
-        let tokens = ["a", "Ġthe", "", "[PAD3]", "[PAD5]", "é", "[PAD6]", ""];
+    add("digest/gaps", "an id without entry, padding entries inside and at the end, and one that is padding for another id", {
+        let tokens = ["a", "Ġ", "t", "h", "e", "Ġt", "he", "Ġthe", "", "[PAD9]", "[PAD11]", "Ã©", "[PAD12]", ""];
         let tokens = tokens.iter().map(|token| (!token.is_empty()).then(|| (*token).to_owned())).collect();
-        digest(tokens, &[("Ġ", "t"), ("Ġt", "he")])
+        digest(tokens, &[("Ġ", "t"), ("h", "e"), ("Ġt", "he")])
     });
     add("digest/no-merges", "a tokenizer without merges", digest(vec![Some("x".to_owned()), Some("y".to_owned())], &[]));
 

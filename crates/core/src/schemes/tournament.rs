@@ -15,7 +15,9 @@ pub(super) const DEFINITION: Definition = Definition {
         min: 1.0,
         max: 32.0,
         whole: true,
-        default: 12.0,
+        // The unweighted sum still gains from every layer: effect 0.66, 0.95, 1.15 and 1.18 standard deviations a unit at
+        // depth 4, 12, 20 and 30 (SmolLM2-135M, temperature 1, top-p 0.95). 30 is also what SynthID-Text uses.
+        default: 30.0,
     }],
     #[expect(
         clippy::cast_possible_truncation,

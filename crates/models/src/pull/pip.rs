@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{ErrorKind as IoErrorKind, Read},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -35,6 +35,7 @@ fn download_with(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf> {
     let wanted = format!("{}=={}", entry.package, entry.version);
+    let folder = path::absolute(folder).map_err(|e| writing(folder, e))?;
     let (fetched, work) = (folder.join("fetched"), folder.join("work"));
     for path in [&fetched, &work] {
         fs::create_dir_all(path).map_err(|e| writing(path, e))?;
@@ -59,6 +60,8 @@ fn download_with(
             ])
             .arg(&fetched)
             .arg(&wanted)
+            // `python3 -m` would take a `pip.py` from the working directory for pip.
+            .current_dir(&work)
             // pip fills a temporary folder first; here it can be watched and is cleaned up.
             .env("TMPDIR", &work)
             .stdin(Stdio::null())
@@ -158,10 +161,8 @@ fn only_file(folder: &Path, wanted: &str) -> Result<PathBuf> {
 
 /// The last lines of a complaint, in one line, without addresses: they may hold credentials.
 fn last_lines(complaint: &str) -> String {
-    let lines: Vec<&str> = complaint
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let lines = complaint.lines().filter(|line| !line.trim().is_empty());
+    let lines: Vec<&str> = lines.collect();
     let last = &lines[lines.len().saturating_sub(LINES)..];
     let words = last.iter().flat_map(|line| line.split_whitespace());
     let words: Vec<&str> = words
@@ -180,6 +181,7 @@ fn last_lines(complaint: &str) -> String {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::catalogue;
@@ -209,7 +211,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Io);
         let message = error.to_string();
         assert!(
-            message.ends_with("two three ERROR: at (address) no match"),
+            message.ends_with(": two three ERROR: at (address) no match"),
             "{message}"
         );
         assert!(ticks <= 100);

@@ -56,11 +56,11 @@ pub(super) fn fold<'a>(text: &'a str, changes: &mut Changes) -> Cow<'a, str> {
     rewriter.finish()
 }
 
-/// Whether `c` is changed under some rules.
+/// Whether `c` may be changed under some rules.
 fn may_fold(c: char) -> bool {
     !c.is_ascii()
         && (punctuation(c).is_some()
-            || script::plain(c).is_some()
+            || script::may_be_form(c)
             || matches!(class(c), Class::LookAlike(..)))
 }
 
@@ -88,29 +88,36 @@ impl Letters {
     }
 
     fn rules(&self, whole: impl Fn() -> Self) -> Rules {
+        let latin_line = self.is_latin();
         if self.latin > 0 {
-            Rules {
-                latin_line: self.is_latin(),
-                look_alikes: if self.is_latin() { !self.scripts } else { 0 },
+            return Rules {
+                latin_line,
+                look_alikes: if latin_line { !self.scripts } else { 0 },
                 mixed_words: true,
-            }
-        } else {
-            let whole = whole();
-            let pure = whole.latin > 0 && whole.foreign == 0;
-            Rules {
-                latin_line: if self.foreign > 0 {
-                    self.is_latin()
-                } else {
-                    whole.is_latin()
-                },
-                look_alikes: if pure { u8::MAX } else { 0 },
+            };
+        }
+        if self.foreign > 0 {
+            return Rules {
+                latin_line,
+                look_alikes: 0,
                 mixed_words: false,
-            }
+            };
+        }
+        let whole = whole();
+        let pure = whole.latin > 0 && whole.foreign == 0;
+        Rules {
+            latin_line: whole.is_latin(),
+            look_alikes: if pure { u8::MAX } else { 0 },
+            mixed_words: false,
         }
     }
 }
 
 impl Rules {
+    fn nothing(self) -> bool {
+        !self.latin_line && self.look_alikes == 0 && !self.mixed_words
+    }
+
     fn fold_look_alike(self, script: Script) -> bool {
         self.look_alikes & bit(script) != 0
     }
@@ -127,6 +134,9 @@ fn fold_line<'a>(
     rewriter: &mut Rewriter<'a>,
     changes: &mut Changes,
 ) {
+    if rules.nothing() {
+        return;
+    }
     // Where every rule is on, words need not be told apart.
     let everything = rules.latin_line && rules.look_alikes == u8::MAX;
     if everything || !rules.mixed_words {

@@ -29,17 +29,15 @@ pub(super) enum Script {
 }
 
 pub(super) fn class(c: char) -> Class {
-    if c.is_ascii() {
-        return if c.is_ascii_alphabetic() {
-            Class::Latin
-        } else {
-            Class::Neutral
-        };
-    }
-    if is_latin(c) {
-        return Class::Latin;
-    }
     match c {
+        'A'..='Z' | 'a'..='z' => Class::Latin,
+        '\0'..='\u{7F}' => Class::Neutral,
+        // Most of the world's text, first for speed.
+        '\u{3041}'..='\u{3096}'
+        | '\u{30A1}'..='\u{30FA}'
+        | '\u{3400}'..='\u{9FFF}'
+        | '\u{AC00}'..='\u{D7A3}' => Class::Foreign(Script::Other),
+        _ if is_latin(c) => Class::Latin,
         '\u{FF21}'..='\u{FF3A}' | '\u{FF41}'..='\u{FF5A}' => Class::Form,
         '\u{FB00}'..='\u{FB06}' | '\u{2160}'..='\u{217F}' => Class::Form,
         '\u{1D400}'..='\u{1D7FF}' | '\u{2100}'..='\u{214F}' => match plain_letter(c) {
@@ -103,6 +101,18 @@ pub(super) fn is_latin(c: char) -> bool {
         | '\u{AB30}'..='\u{AB64}' => true,
         _ => false,
     }
+}
+
+/// Whether [`plain`] may have something for `c`.
+pub(super) fn may_be_form(c: char) -> bool {
+    matches!(
+        c,
+        '\u{FF01}'..='\u{FF5E}'
+            | '\u{FB00}'..='\u{FB06}'
+            | '\u{2160}'..='\u{217F}'
+            | '\u{1D400}'..='\u{1D7FF}'
+            | '\u{2100}'..='\u{214F}'
+    )
 }
 
 /// The plain characters that `c` is another form of: printable ASCII, mostly one, up to four.

@@ -8,6 +8,7 @@ use std::{
 use taggant_core::{Error, ErrorKind, Result};
 
 use super::{
+    alone::Alone,
     alphabet,
     split::Split,
     vocabulary::{Kind, Vocabulary},
@@ -17,8 +18,9 @@ pub(super) struct Bpe {
     split: Split,
     /// The token of each single byte.
     letters: [Option<u32>; 256],
-    /// Tokens that a piece with their spelling encodes to, so that it need not be merged.
-    whole: HashMap<Box<[u8]>, u32>,
+    /// The tokens that text can become.
+    tokens: HashMap<Box<[u8]>, u32>,
+    alone: Alone,
     merges: Merges,
 }
 
@@ -74,22 +76,11 @@ impl Bpe {
             *letter = tokens.get([byte].as_slice()).copied();
         }
         let merges = Merges::new(vocabulary, &tokens, merges)?;
-        let mut merger = Merger::new(&merges, &letters);
-        let mut ids = Vec::new();
-        let whole = tokens
-            .into_iter()
-            .filter(|(bytes, id)| {
-                split.whole_words || {
-                    ids.clear();
-                    merger.merge(bytes, &mut ids);
-                    ids == [*id]
-                }
-            })
-            .collect();
         Ok(Self {
             split,
             letters,
-            whole,
+            tokens,
+            alone: Alone::new(vocabulary.len()),
             merges,
         })
     }
@@ -179,14 +170,21 @@ fn parse(tokens: &HashMap<Box<[u8]>, u32>, left: &str, right: &str) -> Option<[u
 impl Session<'_> {
     /// Appends the ids of `text`.
     pub(super) fn encode(&mut self, text: &str, ids: &mut Vec<u32>) {
-        let text = self.bpe.split.normalise(text);
-        self.bpe.split.split(
-            &text,
-            &mut |piece| match self.bpe.whole.get(piece.as_bytes()) {
-                Some(&id) => ids.push(id),
-                None => self.merger.merge(piece.as_bytes(), ids),
-            },
-        );
+        let Bpe {
+            split,
+            tokens,
+            alone,
+            ..
+        } = self.bpe;
+        let merger = &mut self.merger;
+        split.split(&split.normalise(text), &mut |piece| {
+            let piece = piece.as_bytes();
+            match tokens.get(piece) {
+                Some(&id) if split.whole_words => ids.push(id),
+                Some(&id) => alone.encode(id, ids, |ids| merger.merge(piece, ids)),
+                None => merger.merge(piece, ids),
+            }
+        });
     }
 }
 

@@ -1,4 +1,5 @@
-//! `tokenizer.json`, run by the `tokenizers` crate.
+//! `tokenizer.json`: run by this crate's encoder if the pipeline is a common one, else by the
+//! `tokenizers` crate.
 
 use std::collections::HashMap;
 
@@ -7,8 +8,11 @@ use serde_json::Value;
 use taggant_core::{Error, ErrorKind, Result};
 
 use super::{
-    Controls, Engine, MAX_JSON_BYTES, MAX_VOCABULARY, Tokenizer,
+    Controls, Engine, MAX_JSON_BYTES, MAX_VOCABULARY, Native, Tokenizer,
+    bpe::Bpe,
     digest::digest,
+    pipeline,
+    split::Split,
     vocabulary::{Kind, Spelling, Vocabulary, too_large},
 };
 
@@ -18,12 +22,16 @@ pub(super) struct Json {
     chat: tokenizers::Tokenizer,
 }
 
-/// What is read here; the pipeline is the crate's business.
+/// What is read here. The rest, and pipelines that are not known, are the crate's business.
 #[derive(Deserialize)]
 struct File {
     model: Model,
     #[serde(default)]
     added_tokens: Vec<AddedToken>,
+    #[serde(default)]
+    normalizer: Value,
+    #[serde(default)]
+    pre_tokenizer: Value,
     #[serde(default)]
     decoder: Value,
 }
@@ -39,7 +47,11 @@ struct Model {
     #[serde(default)]
     byte_fallback: bool,
     #[serde(default)]
+    ignore_merges: bool,
     dropout: Option<f64>,
+    unk_token: Option<String>,
+    continuing_subword_prefix: Option<String>,
+    end_of_word_suffix: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +60,14 @@ struct AddedToken {
     content: String,
     #[serde(default)]
     special: bool,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
+    #[serde(default)]
+    normalized: bool,
 }
 
 /// Older files write a merge as one string.
@@ -58,29 +78,88 @@ enum Merge {
     Joined(String),
 }
 
-pub(super) fn tokenizer(json: &[u8]) -> Result<Tokenizer> {
+/// Who encodes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Runner {
+    /// This crate where it can, else the other.
+    Fastest,
+    /// The `tokenizers` crate, to be compared with.
+    #[cfg(test)]
+    Crate,
+}
+
+pub(super) fn tokenizer(json: &[u8], runner: Runner) -> Result<Tokenizer> {
     if json.len() as u64 > MAX_JSON_BYTES {
         return Err(Error::new(
             ErrorKind::Limit,
             format!("the tokenizer.json has more than {MAX_JSON_BYTES} bytes"),
         ));
     }
-    let File {
-        model,
-        added_tokens,
-        decoder,
-    } = serde_json::from_slice(json).map_err(|error| {
+    let file: File = serde_json::from_slice(json).map_err(|error| {
         Error::new(ErrorKind::Format, format!("not a tokenizer.json: {error}")).with_source(error)
     })?;
-    let spelling = spelling(&model, &decoder)?;
-    let vocabulary = vocabulary(&model, &added_tokens, spelling)?;
+    let spelling = spelling(&file)?;
+    let vocabulary = vocabulary(&file, spelling)?;
     let merges = match spelling {
-        Spelling::ByteLevel => model.merges,
+        Spelling::ByteLevel => merges(&file)?,
         Spelling::SentencePiece { .. } => Vec::new(),
     };
-    let merges = merges
+    let digest = digest(vocabulary.literals(), merges.iter().copied());
+    let split = match runner {
+        Runner::Fastest => split(&file, &vocabulary)?,
+        #[cfg(test)]
+        Runner::Crate => None,
+    };
+    let engine = match split {
+        Some(split) => {
+            let bpe = Bpe::new(&vocabulary, &merges, split)?;
+            Engine::Bpe(Box::new(Native::new(bpe, &vocabulary)?))
+        }
+        None => Engine::Json(Box::new(Json::new(json, &file.added_tokens)?)),
+    };
+    Ok(Tokenizer {
+        digest,
+        engine,
+        vocabulary,
+        bos: None,
+        eos: None,
+        adds_bos: false,
+        chat_template: None,
+    })
+}
+
+/// The pre-tokenizer, if this crate's encoder does all that the file asks for.
+fn split(file: &File, vocabulary: &Vocabulary) -> Result<Option<Split>> {
+    let Some(name) = pipeline::known(&file.normalizer, &file.pre_tokenizer) else {
+        return Ok(None);
+    };
+    let model = &file.model;
+    let plain_model = !model.byte_fallback
+        && [
+            &model.unk_token,
+            &model.continuing_subword_prefix,
+            &model.end_of_word_suffix,
+        ]
         .iter()
-        .enumerate()
+        .all(|text| text.as_ref().is_none_or(String::is_empty));
+    let plain_tokens = file.added_tokens.iter().all(|token| {
+        // Normalising, which can only be NFC here, leaves ASCII alone.
+        let fixed = !token.normalized || token.content.is_ascii();
+        !token.single_word && !token.lstrip && !token.rstrip && fixed
+    });
+    // The other crate numbers added tokens itself, so a gap is for it to judge.
+    let no_gap = vocabulary.entries().count() == vocabulary.len();
+    if !(plain_model && plain_tokens && no_gap) {
+        return Ok(None);
+    }
+    let mut split = Split::named(name)?;
+    split.whole_words = model.ignore_merges;
+    Ok(Some(split))
+}
+
+fn merges(file: &File) -> Result<Vec<(&str, &str)>> {
+    let merges = file.model.merges.iter().enumerate();
+    merges
         .map(|(rank, merge)| match merge {
             Merge::Pair(left, right) => Ok((left.as_str(), right.as_str())),
             Merge::Joined(joined) => joined.split_once(' ').ok_or_else(|| {
@@ -90,19 +169,10 @@ pub(super) fn tokenizer(json: &[u8]) -> Result<Tokenizer> {
                 )
             }),
         })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Tokenizer {
-        digest: digest(vocabulary.literals(), merges.into_iter()),
-        engine: Engine::Json(Box::new(Json::new(json, &added_tokens)?)),
-        vocabulary,
-        bos: None,
-        eos: None,
-        adds_bos: false,
-        chat_template: None,
-    })
+        .collect()
 }
 
-fn spelling(model: &Model, decoder: &Value) -> Result<Spelling> {
+fn spelling(File { model, decoder, .. }: &File) -> Result<Spelling> {
     // The earliest files have no type; a list of merges says as much.
     let is_bpe = match &model.kind {
         Some(kind) => kind == "BPE",
@@ -142,8 +212,9 @@ fn spelling(model: &Model, decoder: &Value) -> Result<Spelling> {
     ))
 }
 
-fn vocabulary(model: &Model, added: &[AddedToken], spelling: Spelling) -> Result<Vocabulary> {
-    let vocab = model
+fn vocabulary(file: &File, spelling: Spelling) -> Result<Vocabulary> {
+    let vocab = file
+        .model
         .vocab
         .as_object()
         .ok_or_else(|| Error::new(ErrorKind::Format, "`model.vocab` is not an object"))?;
@@ -171,7 +242,7 @@ fn vocabulary(model: &Model, added: &[AddedToken], spelling: Spelling) -> Result
             ));
         }
     }
-    for token in added {
+    for token in &file.added_tokens {
         let kind = if token.special {
             Kind::Control
         } else {

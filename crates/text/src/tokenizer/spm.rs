@@ -3,23 +3,28 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BinaryHeap, HashMap},
+    collections::{BinaryHeap, HashMap, HashSet},
 };
 
 use taggant_core::{Error, ErrorKind, Result};
 
-use super::vocabulary::{Kind, Vocabulary, fallback_byte};
+use super::{
+    alone::Alone,
+    vocabulary::{Kind, Vocabulary, fallback_byte},
+};
 
 pub(super) struct Spm {
+    /// The tokens that text can become.
     tokens: HashMap<Box<str>, u32>,
+    alone: Alone,
     /// By id; no NaN.
     scores: Vec<f32>,
     /// The tokens `<0x00>` to `<0xFF>`.
     bytes: [u32; 256],
     longest: usize,
-    /// Whether no token has a `▁` after another character. Then no merge crosses the start of a
-    /// word, and words can be encoded one by one.
-    by_word: bool,
+    /// Characters that some token has right before a `▁`. After any other, no merge crosses the
+    /// start of a word, so words are encoded one by one. (Gemma 3 has one such token, `>▁</`.)
+    glued: HashSet<char>,
     space_prefix: bool,
 }
 
@@ -92,8 +97,13 @@ impl Spm {
                 .map(|literal| literal.len())
                 .max()
                 .unwrap_or(0),
-            by_word: tokens.keys().all(|literal| !crosses_words(literal)),
+            glued: tokens
+                .keys()
+                .flat_map(|literal| word_ends(literal))
+                .map(|(_, last)| last)
+                .collect(),
             tokens,
+            alone: Alone::new(vocabulary.len()),
             // Adding 0 turns -0 into 0, which `total_cmp` would tell apart.
             scores: scores.iter().map(|score| score + 0.0).collect(),
             bytes: bytes.map(|id| id.unwrap_or_default()),
@@ -111,8 +121,12 @@ impl Spm {
     }
 }
 
-fn crosses_words(literal: &str) -> bool {
-    literal.trim_start_matches('▁').contains('▁')
+/// Where a `▁` follows another character in `text`, and that character.
+fn word_ends(text: &str) -> impl Iterator<Item = (usize, char)> {
+    text.match_indices('▁').filter_map(|(at, _)| {
+        let last = text[..at].chars().next_back()?;
+        (last != '▁').then_some((at, last))
+    })
 }
 
 impl Session<'_> {
@@ -132,20 +146,21 @@ impl Session<'_> {
                 None => escaped.push_str(part),
             }
         }
-        let mut rest = escaped.as_str();
-        while !rest.is_empty() {
-            let end = if self.spm.by_word {
-                let spaces = rest.len() - rest.trim_start_matches('▁').len();
-                rest[spaces..]
-                    .find('▁')
-                    .map_or(rest.len(), |at| spaces + at)
-            } else {
-                rest.len()
-            };
-            self.merge(&rest[..end], ids);
-            rest = &rest[end..];
+        let mut start = 0;
+        for (end, _) in word_ends(&escaped).filter(|(_, last)| !self.spm.glued.contains(last)) {
+            self.encode_word(&escaped[start..end], ids);
+            start = end;
         }
+        self.encode_word(&escaped[start..], ids);
         self.text = escaped;
+    }
+
+    fn encode_word(&mut self, word: &str, ids: &mut Vec<u32>) {
+        let Spm { tokens, alone, .. } = self.spm;
+        match tokens.get(word) {
+            Some(&id) => alone.encode(id, ids, |ids| self.merge(word, ids)),
+            None => self.merge(word, ids),
+        }
     }
 
     /// Appends the ids of one word. O(n log n), because a word can be a whole file.
