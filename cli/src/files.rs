@@ -156,13 +156,42 @@ impl Output {
     }
 
     /// Puts the output under its name.
-    pub(crate) fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
+        self.seal()?.publish()
+    }
+
+    /// Brings everything to the disk. What can fail for want of room fails here, so that outputs which belong together are sealed
+    /// first and published after.
+    pub(crate) fn seal(mut self) -> Result<Sealed> {
         self.flush()?;
-        let Sink::File(sink) = self.sink else { return Ok(()) };
-        let file = sink.into_inner().map_err(|error| Failure::io(&self.path, error.error()))?;
-        publish_mode(&file).map_err(|error| Failure::io(&self.path, &error))?;
-        file.as_file().sync_all().map_err(|error| Failure::io(&self.path, &error))?;
-        file.persist(&self.path).map_err(|error| Failure::io(&self.path, &error.error))?;
+        let path = self.path;
+        let fail = |error: io::Error| Failure::io(&path, &error);
+        let Sink::File(sink) = self.sink else {
+            return Ok(Sealed { path, file: None });
+        };
+        let file = sink.into_inner().map_err(|error| fail(error.into_error()))?;
+        publish_mode(&file).map_err(fail)?;
+        file.as_file().sync_all().map_err(fail)?;
+        Ok(Sealed {
+            path,
+            file: Some(file),
+        })
+    }
+}
+
+/// A whole output, not yet under its name.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    path: PathBuf,
+    file: Option<NamedTempFile>,
+}
+
+impl Sealed {
+    /// Puts the output under its name.
+    pub(crate) fn publish(self) -> Result<()> {
+        if let Some(file) = self.file {
+            file.persist(&self.path).map_err(|error| Failure::io(&self.path, &error.error))?;
+        }
         Ok(())
     }
 }

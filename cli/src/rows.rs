@@ -44,7 +44,7 @@ impl Lines {
                 break;
             }
         }
-        let text = std::str::from_utf8(&self.buffer)
+        let text = std::str::from_utf8(self.buffer.trim_ascii())
             .map_err(|error| Failure::new(format!("not UTF-8 at byte {}", error.valid_up_to())));
         Ok(Some((self.number, text)))
     }
@@ -63,9 +63,12 @@ impl Lines {
 
 /// Reads one line as a row.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T> {
+    if !line.starts_with('{') {
+        return Err(Failure::new("not a JSON object"));
+    }
     serde_json::from_str(line).map_err(|error| {
         if error.is_eof() {
-            return Failure::new("not a JSON object: it ends too early");
+            return Failure::new("not JSON: it ends too early");
         }
         // Every row is one line, so the parser's own line number would only mislead.
         let text = error.to_string();

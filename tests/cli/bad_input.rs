@@ -135,7 +135,7 @@ fn broken_rows_are_named_by_line_and_the_others_answered() {
     for (line, part) in [
         (2, "ends too early"),
         (4, "not UTF-8 at byte 11"),
-        (5, "not a row"),
+        (5, "not a JSON object"),
         (6, "not a row"),
         (7, "not a row"),
         (8, "token id 99999999 at position 2 is not in the vocabulary of 49152 tokens"),

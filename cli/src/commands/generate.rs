@@ -198,11 +198,18 @@ fn write_out(
         columns.insert("tokens".to_owned(), Value::from(tokens.as_slice()));
         output.line(&Value::from(columns).to_string())?;
     }
+    let record = match (mark, &args.record) {
+        (Some(mark), Some(path)) => {
+            let mut record = Output::create(path)?;
+            record.line(&mark.record().to_json())?;
+            Some(record.seal()?)
+        }
+        _ => None,
+    };
+    let output = output.seal()?;
     // The record first: rows without a record cannot be detected, a record without rows does no harm.
-    if let (Some(mark), Some(path)) = (mark, &args.record) {
-        let mut record = Output::create(path)?;
-        record.line(&mark.record().to_json())?;
-        record.finish()?;
+    if let Some(record) = record {
+        record.publish()?;
     }
-    output.finish()
+    output.publish()
 }

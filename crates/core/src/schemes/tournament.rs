@@ -120,7 +120,8 @@ fn play_all(weights: &mut [f32], words: &[u32], depth: u32) {
         |_| 1.0,
     );
     for layer in 0..depth {
-        let keep = 1.0 - mass;
+        // Rounding can leave a mass just above 1; a probability must not turn negative.
+        let keep = (1.0 - mass).max(0.0);
         mass = gather(
             weights,
             words,
