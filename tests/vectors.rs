@@ -7,12 +7,13 @@ use taggant_core::hazmat::Prf;
 use taggant_core::schemes::Parameters;
 use taggant_core::window::identity;
 use taggant_core::{
-    Candidates, Epoch, Family, LeafKey, Mark, Path as KeyPath, Record, Reshaped, RootKey, Scratch, TokenizerId,
+    Candidates, Epoch, Family, LeafKey, Mark, Path as KeyPath, Record, Reshaped, RootKey, Scratch,
+    TokenizerId,
 };
 use taggant_detector::{Detector, Response};
 use taggant_reference as reference;
-use taggant_text::Tokenizer;
 use taggant_tests::vectors::{Scenario, Vector, generate, hex, unhex};
+use taggant_text::Tokenizer;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors")
@@ -20,7 +21,10 @@ fn folder() -> PathBuf {
 
 #[test]
 fn the_files_are_what_the_generator_writes() {
-    let mut expected: Vec<_> = generate::all().into_iter().map(|(name, text)| (folder().join(name), text)).collect();
+    let mut expected: Vec<_> = generate::all()
+        .into_iter()
+        .map(|(name, text)| (folder().join(name), text))
+        .collect();
     expected.sort();
     for (path, text) in &expected {
         let found = fs::read_to_string(path).unwrap_or_default();
@@ -32,7 +36,10 @@ fn the_files_are_what_the_generator_writes() {
     }
     let known = |path: &PathBuf| expected.iter().any(|(expected, _)| expected == path);
     let strays: Vec<_> = files().into_iter().filter(|path| !known(path)).collect();
-    assert!(strays.is_empty(), "not written by the generator: {strays:?}");
+    assert!(
+        strays.is_empty(),
+        "not written by the generator: {strays:?}"
+    );
 }
 
 /// Vector files of this suite; `vectors/text/` belongs to the text crate.
@@ -41,7 +48,11 @@ fn files() -> Vec<PathBuf> {
     for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() && !path.ends_with("text") {
-            files.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            files.extend(
+                fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
         }
     }
     files
@@ -53,7 +64,8 @@ fn core_agrees_with_every_vector() {
     assert!(files.len() > 60, "only {} vectors were found", files.len());
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
-        let vector: Vector = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let vector: Vector = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         println!("{}: {}", path.display(), vector.case);
         check(vector.scenario);
     }
@@ -100,12 +112,18 @@ fn check(scenario: Scenario) {
             let prf = Prf::new(&unhex(&key), window.len());
             assert_eq!(prf.context(&window), context);
             let (tokens, expected): (Vec<u32>, Vec<u32>) = words.into_iter().unzip();
-            let one_by_one: Vec<u32> = tokens.iter().map(|&token| prf.word(&window, token)).collect();
+            let one_by_one: Vec<u32> = tokens
+                .iter()
+                .map(|&token| prf.word(&window, token))
+                .collect();
             let mut together = vec![0; tokens.len()];
             prf.candidates(&window, &tokens, &mut together);
             assert_eq!((&one_by_one, &together), (&expected, &expected));
         }
-        Scenario::Identity { tokens, identity: expected } => {
+        Scenario::Identity {
+            tokens,
+            identity: expected,
+        } => {
             assert_eq!(hex(&identity(&tokens).to_be_bytes()), expected);
             assert_eq!(hex(&reference::identity(&tokens).to_be_bytes()), expected);
         }
@@ -122,14 +140,21 @@ fn check(scenario: Scenario) {
             let mark = Mark::new(&record, &[&keys[0]]).unwrap();
             let mut scratch = Scratch::default();
             let candidates = Candidates::all(&logits, 1.0).unwrap();
-            let reshaped = mark.layers()[0].scheme().unwrap().reshape(&window, &candidates, &mut scratch).unwrap();
+            let reshaped = mark.layers()[0]
+                .scheme()
+                .unwrap()
+                .reshape(&window, &candidates, &mut scratch)
+                .unwrap();
             match (reshaped, chosen, probabilities) {
                 (Reshaped::Chosen(found), Some(expected), None) => assert_eq!(found, expected),
                 (Reshaped::Weights, None, Some(expected)) => {
                     let total: f64 = scratch.weights.iter().copied().map(f64::from).sum();
                     for (found, expected) in scratch.weights.iter().zip(expected) {
                         // Single precision over a dozen rounds.
-                        assert!((f64::from(*found) / total - expected).abs() < 2e-6, "{found} {expected}");
+                        assert!(
+                            (f64::from(*found) / total - expected).abs() < 2e-6,
+                            "{found} {expected}"
+                        );
                     }
                 }
                 other => panic!("{other:?}"),
@@ -141,7 +166,10 @@ fn check(scenario: Scenario) {
             digest,
         } => {
             // As a tokenizer.json says it: ids without an entry are simply missing.
-            let entries = tokens.iter().enumerate().filter_map(|(id, token)| Some((token.clone()?, id.into())));
+            let entries = tokens
+                .iter()
+                .enumerate()
+                .filter_map(|(id, token)| Some((token.clone()?, id.into())));
             let vocab: serde_json::Map<String, serde_json::Value> = entries.collect();
             let json = serde_json::json!({
                 "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
@@ -156,7 +184,10 @@ fn check(scenario: Scenario) {
                 let again = Record::from_json(&record.to_json()).unwrap();
                 assert_eq!(record, again);
             });
-            assert_eq!(found.map_or_else(|error| format!("{:?}", error.kind()), |()| "ok".to_owned()), expect);
+            assert_eq!(
+                found.map_or_else(|error| format!("{:?}", error.kind()), |()| "ok".to_owned()),
+                expect
+            );
         }
         Scenario::KeyFile { expect, text } => {
             let found = LeafKey::from_json(&text);
@@ -164,7 +195,10 @@ fn check(scenario: Scenario) {
                 let shown = format!("{error} {error:?}");
                 assert!(!shown.contains("0f0f"), "the error quotes the key: {shown}");
             }
-            assert_eq!(found.map_or_else(|error| format!("{:?}", error.kind()), |_| "ok".to_owned()), expect);
+            assert_eq!(
+                found.map_or_else(|error| format!("{:?}", error.kind()), |_| "ok".to_owned()),
+                expect
+            );
         }
     }
 }
@@ -177,9 +211,15 @@ fn mark(
 ) -> (Vec<LeafKey>, Record) {
     let root = RootKey::from_bytes(unhex(root));
     let paths = ["e/campaign/c", "e/account/a"];
-    let keys: Vec<LeafKey> = paths.iter().take(windows.len()).map(|path| root.derive(&path.parse().unwrap())).collect();
-    let parameters: Vec<(&str, f64)> =
-        scheme.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_f64()?))).collect();
+    let keys: Vec<LeafKey> = paths
+        .iter()
+        .take(windows.len())
+        .map(|path| root.derive(&path.parse().unwrap()))
+        .collect();
+    let parameters: Vec<(&str, f64)> = scheme
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.as_f64()?)))
+        .collect();
     let parameters = Parameters::new(scheme["id"].as_str().unwrap(), &parameters).unwrap();
     let borrowed: Vec<&LeafKey> = keys.iter().collect();
     let tokenizer = TokenizerId::new([7; 32], vocabulary).unwrap();
@@ -218,13 +258,19 @@ fn detection(scenario: Scenario) {
             scheme.words(response, &[u32::try_from(position).unwrap()], &mut found);
             assert_eq!(found[0], word, "word at {position}");
         }
-        let report = detector.row(&Response::ids(response).with_prompt(prompt)).unwrap();
+        let report = detector
+            .row(&Response::ids(response).with_prompt(prompt))
+            .unwrap();
         assert_eq!(report.units, units.len() as u64);
         assert!(close(report.score, score), "{} {score}", report.score);
     }
     let pooled = detector.pooled();
     assert_eq!(pooled.units, pooled_units as u64);
-    assert!(close(pooled.score, pooled_score), "{} {pooled_score}", pooled.score);
+    assert!(
+        close(pooled.score, pooled_score),
+        "{} {pooled_score}",
+        pooled.score
+    );
 }
 
 /// Sums of logarithms in another order.

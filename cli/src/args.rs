@@ -6,9 +6,16 @@ use clap::{Args as Group, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// Mark what language models serve, and prove it.
 #[derive(Debug, Parser)]
-#[command(name = "taggant", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 yes or done, 1 no or inconclusive, 2 could not answer.\n\
-    Files: - is standard input or output. Start with: taggant demo")]
+#[command(
+    name = "taggant",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Exit codes: 0 yes or done, 1 no or inconclusive, 2 could not answer.\n\
+    Files: - is standard input or output. Start with: taggant demo"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -35,11 +35,17 @@ impl Failure {
         if error.kind() == io::ErrorKind::BrokenPipe && path == Path::new("-") {
             return Self::BrokenPipe;
         }
-        let place = if path == Path::new("-") { "standard stream".into() } else { path.to_string_lossy() };
+        let place = if path == Path::new("-") {
+            "standard stream".into()
+        } else {
+            path.to_string_lossy()
+        };
         let failure = Self::new(format!("{place}: {}", plain(error)));
         match error.kind() {
             io::ErrorKind::NotFound => failure.hint("check the path"),
-            io::ErrorKind::StorageFull => failure.hint("free some room and run the same command again"),
+            io::ErrorKind::StorageFull => {
+                failure.hint("free some room and run the same command again")
+            }
             _ => failure,
         }
     }
@@ -47,7 +53,10 @@ impl Failure {
     /// The same failure with its next step.
     pub(crate) fn hint(self, next: impl Into<String>) -> Self {
         match self {
-            Self::Told { message, hint: None } => Self::Told {
+            Self::Told {
+                message,
+                hint: None,
+            } => Self::Told {
                 message,
                 hint: Some(next.into()),
             },
@@ -80,7 +89,9 @@ fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+    characters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(characters).collect()
+    })
 }
 
 impl From<Error> for Failure {

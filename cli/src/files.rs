@@ -32,8 +32,10 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Result<Zeroizing<String>> {
         .read_to_end(&mut bytes)
         .map_err(|error| Failure::io(path, &error))?;
     if bytes.len() as u64 > limit {
-        return Err(Failure::new(format!("{}: larger than {limit} bytes", path.display()))
-            .hint("check that this is the right file"));
+        return Err(
+            Failure::new(format!("{}: larger than {limit} bytes", path.display()))
+                .hint("check that this is the right file"),
+        );
     }
     match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
@@ -52,7 +54,8 @@ const MAX_KEY_FILE: u64 = 4096;
 pub(crate) fn read_root(path: &Path) -> Result<RootKey> {
     let text = read_secret(path)?;
     RootKey::from_json(&text).map_err(|error| {
-        Failure::from(error.context(path.display())).hint("a root key file is made by `taggant key new`")
+        Failure::from(error.context(path.display()))
+            .hint("a root key file is made by `taggant key new`")
     })
 }
 
@@ -60,11 +63,14 @@ pub(crate) fn read_root(path: &Path) -> Result<RootKey> {
 pub(crate) fn read_key(path: &Path) -> Result<LeafKey> {
     let text = read_secret(path)?;
     let key = LeafKey::from_json(&text).map_err(|error| {
-        Failure::from(error.context(path.display())).hint("a key file is made by `taggant key derive`")
+        Failure::from(error.context(path.display()))
+            .hint("a key file is made by `taggant key derive`")
     })?;
     if key.family() != taggant_core::Family::Forensic {
-        return Err(Failure::new(format!("{}: a key of the public family", path.display()))
-            .hint("this command serves forensic keys; the two families never mix"));
+        return Err(
+            Failure::new(format!("{}: a key of the public family", path.display()))
+                .hint("this command serves forensic keys; the two families never mix"),
+        );
     }
     Ok(key)
 }
@@ -169,7 +175,9 @@ impl Output {
         let Sink::File(sink) = self.sink else {
             return Ok(Sealed { path, file: None });
         };
-        let file = sink.into_inner().map_err(|error| fail(error.into_error()))?;
+        let file = sink
+            .into_inner()
+            .map_err(|error| fail(error.into_error()))?;
         publish_mode(&file).map_err(fail)?;
         file.as_file().sync_all().map_err(fail)?;
         Ok(Sealed {
@@ -190,7 +198,8 @@ impl Sealed {
     /// Puts the output under its name.
     pub(crate) fn publish(self) -> Result<()> {
         if let Some(file) = self.file {
-            file.persist(&self.path).map_err(|error| Failure::io(&self.path, &error.error))?;
+            file.persist(&self.path)
+                .map_err(|error| Failure::io(&self.path, &error.error))?;
         }
         Ok(())
     }
@@ -213,7 +222,8 @@ fn beside(path: &Path) -> Result<NamedTempFile> {
 fn publish_mode(file: &NamedTempFile) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
 
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644))
+    file.as_file()
+        .set_permissions(fs::Permissions::from_mode(0o644))
 }
 
 #[cfg(not(unix))]
@@ -232,10 +242,14 @@ pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
     let mut file = beside(path)?;
     writeln!(file, "{text}").map_err(fail)?;
     file.as_file().sync_all().map_err(fail)?;
-    file.persist_noclobber(path).map_err(|error| match error.error.kind() {
-        io::ErrorKind::AlreadyExists => Failure::new(format!("{}: exists already", path.display()))
-            .hint("keys are never overwritten; choose another name or move the old file away"),
-        _ => Failure::io(path, &error.error),
-    })?;
+    file.persist_noclobber(path)
+        .map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Failure::new(format!("{}: exists already", path.display())).hint(
+                    "keys are never overwritten; choose another name or move the old file away",
+                )
+            }
+            _ => Failure::io(path, &error.error),
+        })?;
     Ok(())
 }

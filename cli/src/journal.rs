@@ -47,7 +47,9 @@ impl Journal {
             path,
         };
         // Written anew, so that a line cut short by the kill is gone.
-        journal.append(&Header { run: run.to_owned() })?;
+        journal.append(&Header {
+            run: run.to_owned(),
+        })?;
         for (&row, tokens) in &finished {
             journal.row(row, tokens)?;
         }
@@ -61,10 +63,13 @@ impl Journal {
     }
 
     fn append(&mut self, line: &impl Serialize) -> Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
         let mut line = serde_json::to_string(line).unwrap_or_default();
         line.push('\n');
-        file.write_all(line.as_bytes()).map_err(|error| Failure::io(&self.path, &error))
+        file.write_all(line.as_bytes())
+            .map_err(|error| Failure::io(&self.path, &error))
     }
 
     /// The run is whole, or failed for good: the journal goes.
@@ -78,9 +83,13 @@ impl Journal {
 
 /// The rows of run `run` that a journal holds; whatever cannot be read was never finished.
 fn read(path: &Path, run: &str) -> BTreeMap<u64, Vec<u32>> {
-    let Ok(file) = File::open(path) else { return BTreeMap::new() };
+    let Ok(file) = File::open(path) else {
+        return BTreeMap::new();
+    };
     let mut lines = BufReader::new(file).lines().map_while(std::io::Result::ok);
-    let header = lines.next().and_then(|line| serde_json::from_str::<Header>(&line).ok());
+    let header = lines
+        .next()
+        .and_then(|line| serde_json::from_str::<Header>(&line).ok());
     if header.is_none_or(|header| header.run != run) {
         return BTreeMap::new();
     }

@@ -38,7 +38,10 @@ impl Lines {
             if self.buffer.len() as u64 > MAX_LINE {
                 self.skip_line()?;
                 let fault = Failure::new(format!("longer than {MAX_LINE} bytes"));
-                return Ok(Some((self.number, Err(fault.hint("split the row into several")))));
+                return Ok(Some((
+                    self.number,
+                    Err(fault.hint("split the row into several")),
+                )));
             }
             if !self.buffer.iter().all(u8::is_ascii_whitespace) {
                 break;
@@ -73,7 +76,11 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T> {
         // Every row is one line, so the parser's own line number would only mislead.
         let text = error.to_string();
         let fault = text.split(" at line ").next().unwrap_or(&text);
-        let kind = if error.is_data() { "not a row" } else { "not JSON" };
+        let kind = if error.is_data() {
+            "not a row"
+        } else {
+            "not JSON"
+        };
         Failure::new(format!("{kind}: {fault} (column {})", error.column()))
     })
 }

@@ -45,18 +45,28 @@ impl Writer<'_> {
             rng.set_stream(rows[index]);
             Ok(move |logits: &[f32]| {
                 self.bar.inc(1);
-                sampler.select(&mut stream, &logits[..self.vocabulary.min(logits.len())], &mut rng)
+                sampler.select(
+                    &mut stream,
+                    &logits[..self.vocabulary.min(logits.len())],
+                    &mut rng,
+                )
             })
         };
         // The model's loop knows only our common error, so a failure to write a row waits here until it is over.
         let mut failure = None;
-        let outcome = generate(self.model as &dyn Model, prompts, self.limits, chooser, |response| {
-            self.bar.inc((max_tokens - response.tokens.len()) as u64);
-            done(rows[response.row], response.tokens).map_err(|told| {
-                failure = Some(told);
-                Error::new(ErrorKind::Io, "a finished response could not be written")
-            })
-        });
+        let outcome = generate(
+            self.model as &dyn Model,
+            prompts,
+            self.limits,
+            chooser,
+            |response| {
+                self.bar.inc((max_tokens - response.tokens.len()) as u64);
+                done(rows[response.row], response.tokens).map_err(|told| {
+                    failure = Some(told);
+                    Error::new(ErrorKind::Io, "a finished response could not be written")
+                })
+            },
+        );
         match failure {
             Some(told) => Err(told),
             None => Ok(outcome?),

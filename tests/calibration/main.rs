@@ -24,10 +24,24 @@ fn innocent_text_of_every_kind_and_length_is_accused_at_the_nominal_rate() {
     let mut rng = rng(20);
     let tokenizer = model::tokenizer();
     let keys: Vec<LeafKey> = (0..KEYS).map(|_| campaign_key(&mut rng)).collect();
-    println!("{:12} {:>6} {:13} {:>6} {:>24} {:>24} {:>8}", "text", "tokens", "scheme", "units", "p ≤ 0.05, 99 % interval", "p ≤ 0.01, 99 % interval", "uniform");
+    println!(
+        "{:12} {:>6} {:13} {:>6} {:>24} {:>24} {:>8}",
+        "text",
+        "tokens",
+        "scheme",
+        "units",
+        "p ≤ 0.05, 99 % interval",
+        "p ≤ 0.01, 99 % interval",
+        "uniform"
+    );
     for corpus in corpora::all() {
         let ids = tokenizer.encode(&corpus.text).unwrap();
-        assert!(ids.len() >= LENGTHS[3], "{}: {} tokens", corpus.kind, ids.len());
+        assert!(
+            ids.len() >= LENGTHS[3],
+            "{}: {} tokens",
+            corpus.kind,
+            ids.len()
+        );
         for length in LENGTHS {
             let start = below(&mut rng, u32::try_from(ids.len() - length + 1).unwrap()) as usize;
             let text = &ids[start..start + length];
@@ -40,26 +54,56 @@ fn innocent_text_of_every_kind_and_length_is_accused_at_the_nominal_rate() {
                 for key in &keys {
                     let mut detector = Detector::control(&record, &[key]).unwrap();
                     let report = detector.row(&Response::ids(text)).unwrap();
-                    assert_ne!(report.verdict, Verdict::Detected, "{} {length} {}", corpus.kind, definition.id);
+                    assert_ne!(
+                        report.verdict,
+                        Verdict::Detected,
+                        "{} {length} {}",
+                        corpus.kind,
+                        definition.id
+                    );
                     units = report.units;
                     exact.push(report.p_value.get());
-                    continuous.push(randomised(&record, key, report.units, report.score, report.p_value, uniform(&mut rng)));
+                    continuous.push(randomised(
+                        &record,
+                        key,
+                        report.units,
+                        report.score,
+                        report.p_value,
+                        uniform(&mut rng),
+                    ));
                 }
                 let at = |level: f64| exact.iter().filter(|&&p| p <= level).count() as u64;
                 let shown = |level| {
                     let (low, high) = stats::interval(at(level), KEYS as u64, 0.99);
-                    format!("{:.4} [{low:.4}, {high:.4}]", at(level) as f64 / KEYS as f64)
+                    format!(
+                        "{:.4} [{low:.4}, {high:.4}]",
+                        at(level) as f64 / KEYS as f64
+                    )
                 };
                 let uniform = stats::uniformity(&continuous);
                 println!(
                     "{:12} {length:>6} {:13} {units:>6} {:>24} {:>24} {uniform:>8.4}",
-                    corpus.kind, definition.id, shown(0.05), shown(0.01)
+                    corpus.kind,
+                    definition.id,
+                    shown(0.05),
+                    shown(0.01)
                 );
                 for level in [0.05, 0.01] {
                     let (above, _) = stats::rate(at(level), KEYS as u64, level);
-                    assert!(!above.at_most(ALPHA), "{} {length} {}: {} at {level}", corpus.kind, definition.id, at(level));
+                    assert!(
+                        !above.at_most(ALPHA),
+                        "{} {length} {}: {} at {level}",
+                        corpus.kind,
+                        definition.id,
+                        at(level)
+                    );
                 }
-                assert!(uniform > ALPHA, "{} {length} {}: not uniform, {uniform}", corpus.kind, definition.id);
+                assert!(
+                    uniform > ALPHA,
+                    "{} {length} {}: not uniform, {uniform}",
+                    corpus.kind,
+                    definition.id
+                );
             }
         }
     }
@@ -67,12 +111,24 @@ fn innocent_text_of_every_kind_and_length_is_accused_at_the_nominal_rate() {
 
 /// A p-value made continuous: the observed point counts with a uniform share of its probability, so that it is exactly uniform
 /// under the null also for counts, of which few values are possible in a short text.
-fn randomised(record: &Record, key: &LeafKey, units: u64, score: f64, p: PValue, share: f64) -> f64 {
+fn randomised(
+    record: &Record,
+    key: &LeafKey,
+    units: u64,
+    score: f64,
+    p: PValue,
+    share: f64,
+) -> f64 {
     let mark = Mark::control(record, &[key]).unwrap();
     match mark.layers()[0].scheme().unwrap().null() {
         Null::Binomial { trials, threshold } => {
             let probability = threshold as f64 / 4_294_967_296.0;
-            let above = binomial_tail(score as u64 + 1, units * u64::from(trials), probability, 1.0 - probability);
+            let above = binomial_tail(
+                score as u64 + 1,
+                units * u64::from(trials),
+                probability,
+                1.0 - probability,
+            );
             above.get() + share * (p.get() - above.get())
         }
         _ => p.get(),
@@ -92,7 +148,8 @@ fn counting_repeats_would_accuse_the_innocent() {
         .filter(|_| {
             let key = campaign_key(&mut rng);
             let id = tokenizer(1 << 17);
-            let record = Record::new(Parameters::new("greenlist", &[]).unwrap(), 2, &[&key], id).unwrap();
+            let record =
+                Record::new(Parameters::new("greenlist", &[]).unwrap(), 2, &[&key], id).unwrap();
             let mark = Mark::new(&record, &[&key]).unwrap();
             let scheme = mark.layers()[0].scheme().unwrap();
             scheme.words(text, &positions, &mut words);
@@ -121,13 +178,29 @@ fn the_distortion_free_schemes_leave_every_distribution_as_it_was() {
     for definition in schemes::ALL {
         for (name, logits) in &distributions {
             let p = probabilities(logits);
-            let counts = draws(definition.id, logits, if name.ends_with("whole") { 30_000 } else { 100_000 }, &mut rng);
+            let counts = draws(
+                definition.id,
+                logits,
+                if name.ends_with("whole") {
+                    30_000
+                } else {
+                    100_000
+                },
+                &mut rng,
+            );
             let fit = stats::fit(&counts, &p);
-            println!("{:13} {name:28} {:>6} tokens possible: fit {fit:.4}", definition.id, p.iter().filter(|&&p| p > 0.0).count());
+            println!(
+                "{:13} {name:28} {:>6} tokens possible: fit {fit:.4}",
+                definition.id,
+                p.iter().filter(|&&p| p > 0.0).count()
+            );
             let certain = p.iter().any(|&p| p > 0.999_999);
             if definition.id == "greenlist/1" && !certain {
                 // It says that it changes the distribution; over random keys it flattens it. Even ones stay even.
-                assert!(fit < 1e-6 || name.contains("even") || name.contains("flat"), "{name}: {fit}");
+                assert!(
+                    fit < 1e-6 || name.contains("even") || name.contains("flat"),
+                    "{name}: {fit}"
+                );
             } else {
                 assert!(fit > 1e-6 / 14.0, "{} {name}: {fit}", definition.id);
             }
@@ -170,15 +243,19 @@ fn real_distributions() -> Vec<(String, Vec<f32>)> {
 
 fn probabilities(logits: &[f32]) -> Vec<f64> {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - max).exp()).collect();
+    let weights: Vec<f64> = logits
+        .iter()
+        .map(|&logit| f64::from(logit - max).exp())
+        .collect();
     let total: f64 = weights.iter().sum();
     weights.iter().map(|weight| weight / total).collect()
 }
 
 fn draws(scheme: &str, logits: &[f32], count: u32, rng: &mut rand_chacha::ChaCha8Rng) -> Vec<u64> {
     // Only possible tokens, so that 100,000 draws from a vocabulary of 49,152 take seconds.
-    #[expect(clippy::cast_possible_truncation, reason = "token ids")]
-    let ids: Vec<u32> = (0..logits.len() as u32).filter(|&id| logits[id as usize] > f32::NEG_INFINITY).collect();
+    let ids: Vec<u32> = (0..logits.len() as u32)
+        .filter(|&id| logits[id as usize] > f32::NEG_INFINITY)
+        .collect();
     let possible: Vec<f32> = ids.iter().map(|&id| logits[id as usize]).collect();
     let max = possible.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let candidates = Candidates::listed(&ids, &possible, max, 1.0);
@@ -188,7 +265,13 @@ fn draws(scheme: &str, logits: &[f32], count: u32, rng: &mut rand_chacha::ChaCha
     for draw in 0..count {
         if draw % 10 == 0 {
             let key = campaign_key(rng);
-            let record = Record::new(Parameters::new(scheme, &[]).unwrap(), 2, &[&key], tokenizer(1 << 17)).unwrap();
+            let record = Record::new(
+                Parameters::new(scheme, &[]).unwrap(),
+                2,
+                &[&key],
+                tokenizer(1 << 17),
+            )
+            .unwrap();
             mark = Some(Arc::new(Mark::new(&record, &[&key]).unwrap()));
         }
         let window = [below(rng, 1 << 16), below(rng, 1 << 16)];

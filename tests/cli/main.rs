@@ -1,5 +1,7 @@
 //! The command as its users meet it: real processes, real files, the real model.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
+
 mod bad_input;
 mod contract;
 mod resume;
@@ -42,7 +44,9 @@ impl Desk {
             "{\"id\":\"q1\",\"prompt\":\"Why is the sky blue?\",\"account\":\"x1\",\"extra\":{\"a\":[1,2.5,null]}}\n\n\
              {\"prompt\":\"Write a limerick about a cat.\"}\n{\"id\":3,\"prompt\":\"List five fruits.\",\"tags\":null}\n",
         );
-        desk.good(&format!("{GENERATE} --key east.key --out marked.jsonl --record mark.json"));
+        desk.good(&format!(
+            "{GENERATE} --key east.key --out marked.jsonl --record mark.json"
+        ));
         desk
     }
 
@@ -61,14 +65,19 @@ impl Desk {
     /// The names of all files, hidden ones too.
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
 
     fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_taggant"));
-        command.args(arguments.split_whitespace()).current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
         // The real model, wherever the tests keep it.
         let _ = taggant_tests::model::path();
         command.env("TAGGANT_CACHE", taggant_tests::model::cache());
@@ -90,8 +99,16 @@ impl Desk {
     fn bad(&self, arguments: &str) -> String {
         let before = self.names();
         let ran = self.run(arguments);
-        assert_eq!(ran.code, 2, "taggant {arguments}: {} {}", ran.stdout, ran.stderr);
-        assert_eq!(self.names(), before, "taggant {arguments} left something behind");
+        assert_eq!(
+            ran.code, 2,
+            "taggant {arguments}: {} {}",
+            ran.stdout, ran.stderr
+        );
+        assert_eq!(
+            self.names(),
+            before,
+            "taggant {arguments} left something behind"
+        );
         assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
         ran.stderr
     }
@@ -125,7 +142,9 @@ impl Ran {
 
 /// JSONL as values.
 fn rows(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 fn mode(path: &Path) -> u32 {

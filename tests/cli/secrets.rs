@@ -7,7 +7,12 @@ use crate::{Desk, GENERATE};
 #[test]
 fn no_output_error_or_file_holds_a_key() {
     let desk = Desk::ready();
-    let secret = |name: &str| serde_json::from_str::<Value>(&desk.read(name)).unwrap()["key"].as_str().unwrap().to_owned();
+    let secret = |name: &str| {
+        serde_json::from_str::<Value>(&desk.read(name)).unwrap()["key"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
     let secrets: Vec<String> = ["root.key", "east.key", "a.key"].map(secret).to_vec();
     let mut said = String::new();
     for arguments in [
@@ -34,9 +39,17 @@ fn no_output_error_or_file_holds_a_key() {
         said.push_str(&desk.read(name));
     }
     for secret in secrets {
-        let raw: Vec<u8> = (0..32).map(|i| u8::from_str_radix(&secret[2 * i..2 * i + 2], 16).unwrap()).collect();
+        let raw: Vec<u8> = (0..32)
+            .map(|i| u8::from_str_radix(&secret[2 * i..2 * i + 2], 16).unwrap())
+            .collect();
         // Eight hex digits are enough to know a key by.
-        assert!(!said.contains(&secret[..8]) && !said.contains(&secret[56..]), "a key was printed");
-        assert!(!said.as_bytes().windows(8).any(|window| window == &raw[..8]), "a key was printed in the raw");
+        assert!(
+            !said.contains(&secret[..8]) && !said.contains(&secret[56..]),
+            "a key was printed"
+        );
+        assert!(
+            !said.as_bytes().windows(8).any(|window| window == &raw[..8]),
+            "a key was printed in the raw"
+        );
     }
 }

@@ -47,7 +47,10 @@ fn cases(rng: &mut ChaCha8Rng) -> Vec<Case> {
     let mut cases = Vec::new();
     for definition in schemes::ALL {
         for (window, layers) in [(1, 1), (2, 1), (3, 1), (4, 1), (8, 1), (2, 2), (4, 2)] {
-            let keys: Vec<LeafKey> = [campaign_key(rng), account_key(rng)].into_iter().take(layers).collect();
+            let keys: Vec<LeafKey> = [campaign_key(rng), account_key(rng)]
+                .into_iter()
+                .take(layers)
+                .collect();
             let borrowed: Vec<&LeafKey> = keys.iter().collect();
             let parameters = Parameters::new(definition.id, &[]).unwrap();
             let record = Record::new(parameters, window, &borrowed, tokenizer(VOCABULARY)).unwrap();
@@ -67,19 +70,34 @@ fn marked_text_is_found_by_its_keys_and_by_no_other() {
     for case in cases(&mut rng) {
         let text = case.write(400, &mut rng);
         let report = detect(&case.record, &case.keys(), [Response::ids(&text)], 1e-6).unwrap();
-        println!("{}: {} units, p = {}", case.name, report.units, report.p_value);
+        println!(
+            "{}: {} units, p = {}",
+            case.name, report.units, report.p_value
+        );
         assert_eq!(report.verdict, Verdict::Detected, "{}", case.name);
 
         // From the serialized record alone, as another process would.
         let record = Record::from_json(&case.record.to_json()).unwrap();
-        assert_eq!(detect(&record, &case.keys(), [Response::ids(&text)], 1e-6).unwrap(), report);
+        assert_eq!(
+            detect(&record, &case.keys(), [Response::ids(&text)], 1e-6).unwrap(),
+            report
+        );
 
         for _ in 0..5 {
-            let others: Vec<LeafKey> = [campaign_key(&mut rng), account_key(&mut rng)].into_iter().take(case.keys.len()).collect();
+            let others: Vec<LeafKey> = [campaign_key(&mut rng), account_key(&mut rng)]
+                .into_iter()
+                .take(case.keys.len())
+                .collect();
             let others: Vec<&LeafKey> = others.iter().collect();
             let mut control = Detector::control(&case.record, &others).unwrap();
             let report = control.row(&Response::ids(&text)).unwrap();
-            assert_eq!(report.verdict, Verdict::NotDetected, "{}: {}", case.name, report.p_value);
+            assert_eq!(
+                report.verdict,
+                Verdict::NotDetected,
+                "{}: {}",
+                case.name,
+                report.p_value
+            );
         }
     }
 }
@@ -94,8 +112,20 @@ fn plain_text_is_left_alone() {
             let logits = logits(&mut rng, VOCABULARY, 2.0);
             sampler.select(&mut stream, &logits, &mut rng).unwrap();
         }
-        let report = detect(&case.record, &case.keys(), [Response::ids(stream.tokens())], 1e-6).unwrap();
-        assert_eq!(report.verdict, Verdict::NotDetected, "{}: {}", case.name, report.p_value);
+        let report = detect(
+            &case.record,
+            &case.keys(),
+            [Response::ids(stream.tokens())],
+            1e-6,
+        )
+        .unwrap();
+        assert_eq!(
+            report.verdict,
+            Verdict::NotDetected,
+            "{}: {}",
+            case.name,
+            report.p_value
+        );
     }
 }
 
@@ -116,14 +146,22 @@ fn one_shot_stepwise_batched_and_resumed_runs_give_the_same_tokens() {
             own
         };
         let one_shot = |row: u64| {
-            let (mut sampler, mut stream, mut own) = (Sampler::new(spec).unwrap(), Stream::new(case.mark()).unwrap(), seeded(row));
+            let (mut sampler, mut stream, mut own) = (
+                Sampler::new(spec).unwrap(),
+                Stream::new(case.mark()).unwrap(),
+                seeded(row),
+            );
             for logits in &steps {
                 sampler.select(&mut stream, logits, &mut own).unwrap();
             }
             stream.tokens().to_vec()
         };
         let expected: Vec<Vec<u32>> = (0..3).map(one_shot).collect();
-        assert_ne!(expected[0], expected[1], "{}: rows of different seeds", case.name);
+        assert_ne!(
+            expected[0], expected[1],
+            "{}: rows of different seeds",
+            case.name
+        );
 
         // A batch, with one sampler for all rows.
         let mut sampler = Sampler::new(spec).unwrap();
@@ -134,11 +172,13 @@ fn one_shot_stepwise_batched_and_resumed_runs_give_the_same_tokens() {
             if step == 25 {
                 // Saved and restored in the middle: the tokens are the state.
                 for stream in &mut streams {
-                    *stream = Stream::resume(case.mark(), &stream.tokens().to_vec()).unwrap();
+                    *stream = Stream::resume(case.mark(), stream.tokens()).unwrap();
                 }
                 sampler = Sampler::new(spec).unwrap();
             }
-            sampler.select_batch(&mut streams, &logits.repeat(3), &mut rngs, &mut out).unwrap();
+            sampler
+                .select_batch(&mut streams, &logits.repeat(3), &mut rngs, &mut out)
+                .unwrap();
         }
         for (stream, expected) in streams.iter().zip(&expected) {
             assert_eq!(stream.tokens(), expected, "{}", case.name);
@@ -161,18 +201,23 @@ fn biased_logits_have_the_distribution_that_select_draws_from() {
         ] {
             let mut marking = Sampler::new(spec).unwrap();
             let mut engine = Sampler::new(Sampling::default()).unwrap();
-            let (mut stream, mut engine_stream) = (Stream::new(case.mark()).unwrap(), Stream::plain());
+            let (mut stream, mut engine_stream) =
+                (Stream::new(case.mark()).unwrap(), Stream::plain());
             let mut agreed = 0;
             for _ in 0..200 {
                 let mut logits = logits(&mut rng, VOCABULARY, 1.5);
                 let mut biased = logits.clone();
                 marking.bias(&stream, &mut biased).unwrap();
                 let coin = rng.clone();
-                let by_engine = engine.select(&mut engine_stream, &biased, &mut coin.clone()).unwrap();
+                let by_engine = engine
+                    .select(&mut engine_stream, &biased, &mut coin.clone())
+                    .unwrap();
                 // The order of candidates differs, so equal coins draw equal tokens only where the mark has chosen.
                 let chosen = biased.iter().filter(|logit| logit.is_finite()).count() == 1;
                 let mut twin = stream.clone();
-                let by_us = marking.select(&mut twin, &logits, &mut coin.clone()).unwrap();
+                let by_us = marking
+                    .select(&mut twin, &logits, &mut coin.clone())
+                    .unwrap();
                 if chosen {
                     assert_eq!(by_engine, by_us, "{}", case.name);
                     agreed += 1;
@@ -182,7 +227,12 @@ fn biased_logits_have_the_distribution_that_select_draws_from() {
                 rng.next_u64();
             }
             let choosing = case.record.scheme().id() == "gumbel/1";
-            assert_eq!(choosing, agreed > 100, "{}: {agreed} positions were chosen", case.name);
+            assert_eq!(
+                choosing,
+                agreed > 100,
+                "{}: {agreed} positions were chosen",
+                case.name
+            );
         }
     }
 }
@@ -197,12 +247,18 @@ fn a_green_list_biases_by_delta_and_nothing_else() {
     let stream = Stream::resume(Arc::clone(&mark), &[3, 4]).unwrap();
     let before = logits(&mut rng, 1001, 2.0);
     let mut after = before.clone();
-    Sampler::new(Sampling::default()).unwrap().bias(&stream, &mut after).unwrap();
+    Sampler::new(Sampling::default())
+        .unwrap()
+        .bias(&stream, &mut after)
+        .unwrap();
     let mut words = vec![0; 1];
     let mut greens = 0;
     for token in 0..1001_u32 {
         let unit = [3, 4, token];
-        mark.layers()[0].scheme().unwrap().words(&unit, &[2], &mut words);
+        mark.layers()[0]
+            .scheme()
+            .unwrap()
+            .words(&unit, &[2], &mut words);
         let green = words[0] < 1 << 30;
         greens += u32::from(green);
         let expected = before[token as usize] + if green { 1.5 } else { 0.0 };
@@ -214,7 +270,10 @@ fn a_green_list_biases_by_delta_and_nothing_else() {
     // Before the first window there is nothing to bias by.
     let mut untouched = before.clone();
     let early = Stream::resume(mark, &[3]).unwrap();
-    Sampler::new(Sampling::default()).unwrap().bias(&early, &mut untouched).unwrap();
+    Sampler::new(Sampling::default())
+        .unwrap()
+        .bias(&early, &mut untouched)
+        .unwrap();
     assert_eq!(before, untouched);
 }
 
@@ -237,21 +296,30 @@ fn core_and_reference_agree_on_random_units() {
             rng.fill_bytes(&mut bytes);
             let theirs = taggant_tests::reference::mark(&hex(&bytes), &fields, &windows);
             let root = taggant_core::RootKey::from_bytes(bytes);
-            let keys: Vec<LeafKey> =
-                ["e/campaign/c", "e/account/a"].iter().take(windows.len()).map(|path| root.derive(&path.parse().unwrap())).collect();
+            let keys: Vec<LeafKey> = ["e/campaign/c", "e/account/a"]
+                .iter()
+                .take(windows.len())
+                .map(|path| root.derive(&path.parse().unwrap()))
+                .collect();
             let borrowed: Vec<&LeafKey> = keys.iter().collect();
             let parameters = Parameters::new(definition.id, &[]).unwrap();
-            let record = Record::new(parameters, windows[0], &borrowed, tokenizer(1 << 21)).unwrap();
+            let record =
+                Record::new(parameters, windows[0], &borrowed, tokenizer(1 << 21)).unwrap();
             let ours = Mark::new(&record, &borrowed).unwrap();
             for _ in 0..20 {
                 let tokens: Vec<u32> = (0..1008).map(|_| below(&mut rng, 1 << 21)).collect();
                 for position in windows[0] + 1..tokens.len() {
-                    let Some(layer) = ours.owner(&tokens, position) else { continue };
+                    let Some(layer) = ours.owner(&tokens, position) else {
+                        continue;
+                    };
                     assert_eq!(reference::owner(&theirs, &tokens, position), Some(layer));
                     let scheme = ours.layers()[layer].scheme().unwrap();
                     let mut word = [0];
                     scheme.words(&tokens, &[u32::try_from(position).unwrap()], &mut word);
-                    assert_eq!(word[0], reference::unit_word(&theirs, layer, &tokens, position));
+                    assert_eq!(
+                        word[0],
+                        reference::unit_word(&theirs, layer, &tokens, position)
+                    );
                     let score = reference::score(&theirs.scheme, word[0]);
                     assert!((scheme.score(&word) - score).abs() <= 1e-13 * score.max(1.0));
                     checked += 1;
@@ -274,45 +342,86 @@ fn detector_and_reference_find_the_same_units() {
         rng.fill_bytes(&mut bytes);
         let theirs = taggant_tests::reference::mark(&hex(&bytes), &fields, &windows);
         let root = taggant_core::RootKey::from_bytes(bytes);
-        let keys: Vec<LeafKey> =
-            ["e/campaign/c", "e/account/a"].iter().take(windows.len()).map(|path| root.derive(&path.parse().unwrap())).collect();
+        let keys: Vec<LeafKey> = ["e/campaign/c", "e/account/a"]
+            .iter()
+            .take(windows.len())
+            .map(|path| root.derive(&path.parse().unwrap()))
+            .collect();
         let borrowed: Vec<&LeafKey> = keys.iter().collect();
         let parameters = Parameters::new("tournament/1", &[("depth", 12.0)]).unwrap();
         let record = Record::new(parameters, windows[0], &borrowed, tokenizer(64)).unwrap();
         let mut detector = Detector::new(&record, &borrowed).unwrap();
         let rows: Vec<(Vec<u32>, Vec<u32>)> = (0..30)
             .map(|row| {
-                let prompt = if row % 3 == 0 { Vec::new() } else { zipf(&mut rng, 64, 15) };
+                let prompt = if row % 3 == 0 {
+                    Vec::new()
+                } else {
+                    zipf(&mut rng, 64, 15)
+                };
                 let length = below(&mut rng, 120) as usize;
                 (prompt, zipf(&mut rng, 64, length))
             })
             .collect();
         for (prompt, response) in &rows {
             let expected = reference::scored(&theirs, prompt, response);
-            let report = detector.row(&Response::ids(response).with_prompt(prompt)).unwrap();
-            let words = expected.iter().map(|&(position, layer)| reference::unit_word(&theirs, layer, response, position));
-            let score: f64 = words.map(|word| reference::score(&theirs.scheme, word)).sum();
+            let report = detector
+                .row(&Response::ids(response).with_prompt(prompt))
+                .unwrap();
+            let words = expected
+                .iter()
+                .map(|&(position, layer)| reference::unit_word(&theirs, layer, response, position));
+            let score: f64 = words
+                .map(|word| reference::score(&theirs.scheme, word))
+                .sum();
             assert_eq!(report.units, expected.len() as u64);
             assert!((report.score - score).abs() < 0.5, "counts are whole");
         }
-        assert_eq!(detector.pooled().units, reference::pooled(&theirs, &rows).len() as u64);
+        assert_eq!(
+            detector.pooled().units,
+            reference::pooled(&theirs, &rows).len() as u64
+        );
     }
 }
 
 #[test]
 fn repeats_count_once_and_prompt_windows_not_at_all() {
     let mut rng = rng(8);
-    for case in cases(&mut rng).into_iter().filter(|case| case.record.layers()[0].window == 2) {
+    for case in cases(&mut rng)
+        .into_iter()
+        .filter(|case| case.record.layers()[0].window == 2)
+    {
         let text = case.write(120, &mut rng);
         let once = detect(&case.record, &case.keys(), [Response::ids(&text)], 1e-6).unwrap();
         let thrice = detect(&case.record, &case.keys(), [Response::ids(&text); 3], 1e-6).unwrap();
-        assert_eq!((once.units, once.score.to_bits()), (thrice.units, thrice.score.to_bits()), "{}", case.name);
+        assert_eq!(
+            (once.units, once.score.to_bits()),
+            (thrice.units, thrice.score.to_bits()),
+            "{}",
+            case.name
+        );
         let doubled = [text.clone(), text.clone()].concat();
         let doubled = detect(&case.record, &case.keys(), [Response::ids(&doubled)], 1e-6).unwrap();
-        assert!(doubled.units <= once.units + 2, "{}: {} then {}", case.name, once.units, doubled.units);
+        assert!(
+            doubled.units <= once.units + 2,
+            "{}: {} then {}",
+            case.name,
+            once.units,
+            doubled.units
+        );
         // An innocent model that copies marked text out of its prompt is not accused.
-        let copied = detect(&case.record, &case.keys(), [Response::ids(&text).with_prompt(&text)], 1e-6).unwrap();
-        assert!(copied.units <= 1 && copied.verdict != Verdict::Detected, "{}: {} units", case.name, copied.units);
+        let copied = detect(
+            &case.record,
+            &case.keys(),
+            [Response::ids(&text).with_prompt(&text)],
+            1e-6,
+        )
+        .unwrap();
+        assert!(
+            copied.units <= 1 && copied.verdict != Verdict::Detected,
+            "{}: {} units",
+            case.name,
+            copied.units
+        );
     }
 }
 
@@ -326,7 +435,10 @@ fn repeated_windows_are_sampled_plainly_by_the_distortion_free_schemes() {
         let mark = Arc::new(Mark::new(&record, &[&key]).unwrap());
         let flat = [0.0; 8];
         let mut sampler = Sampler::new(Sampling::default()).unwrap();
-        let mut choices = [std::collections::HashSet::new(), std::collections::HashSet::new()];
+        let mut choices = [
+            std::collections::HashSet::new(),
+            std::collections::HashSet::new(),
+        ];
         for _ in 0..200 {
             for (seen, tokens) in [&[3][..], &[3, 5, 3]].into_iter().enumerate() {
                 let mut stream = Stream::resume(Arc::clone(&mark), tokens).unwrap();
@@ -334,7 +446,10 @@ fn repeated_windows_are_sampled_plainly_by_the_distortion_free_schemes() {
             }
         }
         let [first, repeated] = choices.map(|choices| choices.len());
-        println!("{}: {first} tokens after a new window, {repeated} after a repeated one", definition.id);
+        println!(
+            "{}: {first} tokens after a new window, {repeated} after a repeated one",
+            definition.id
+        );
         assert_eq!(repeated, 8);
         assert_eq!(first == 1, definition.id == "gumbel/1");
     }
@@ -343,13 +458,28 @@ fn repeated_windows_are_sampled_plainly_by_the_distortion_free_schemes() {
 #[test]
 fn a_mark_is_refused_where_its_parts_do_not_belong_together() {
     let mut rng = rng(10);
-    let (campaign, account, stranger) = (campaign_key(&mut rng), account_key(&mut rng), campaign_key(&mut rng));
-    let record = |keys: &[&LeafKey]| Record::new(Parameters::new("gumbel", &[]).unwrap(), 2, keys, tokenizer(100));
-    let kind = |result: taggant_core::Result<Mark>| result.map(|_| ()).map_err(|error| error.kind());
+    let (campaign, account, stranger) = (
+        campaign_key(&mut rng),
+        account_key(&mut rng),
+        campaign_key(&mut rng),
+    );
+    let record = |keys: &[&LeafKey]| {
+        Record::new(
+            Parameters::new("gumbel", &[]).unwrap(),
+            2,
+            keys,
+            tokenizer(100),
+        )
+    };
+    let kind =
+        |result: taggant_core::Result<Mark>| result.map(|_| ()).map_err(|error| error.kind());
 
     let one = record(&[&campaign]).unwrap();
     assert_eq!(kind(Mark::new(&one, &[&campaign])), Ok(()));
-    assert_eq!(kind(Mark::new(&one, &[&stranger])), Err(ErrorKind::Mismatch));
+    assert_eq!(
+        kind(Mark::new(&one, &[&stranger])),
+        Err(ErrorKind::Mismatch)
+    );
     assert_eq!(kind(Mark::new(&one, &[&account])), Err(ErrorKind::Mismatch));
     assert_eq!(kind(Mark::new(&one, &[])), Err(ErrorKind::Mismatch));
     assert_eq!(kind(Mark::control(&one, &[&stranger])), Ok(()));
@@ -358,32 +488,65 @@ fn a_mark_is_refused_where_its_parts_do_not_belong_together() {
     assert_eq!(kind(Mark::new(&two, &[&account, &campaign])), Ok(()));
     assert_eq!(kind(Mark::new(&two, &[&campaign])), Ok(()));
     assert_eq!(kind(Mark::new(&two, &[&account])), Err(ErrorKind::Mismatch));
-    assert_eq!(kind(Mark::new(&two, &[&campaign, &campaign])), Err(ErrorKind::Mismatch));
+    assert_eq!(
+        kind(Mark::new(&two, &[&campaign, &campaign])),
+        Err(ErrorKind::Mismatch)
+    );
     let half = Arc::new(Mark::new(&two, &[&campaign]).unwrap());
-    assert_eq!(Stream::new(half).map(|_| ()).map_err(|error| error.kind()), Err(ErrorKind::Mismatch));
+    assert_eq!(
+        Stream::new(half).map(|_| ()).map_err(|error| error.kind()),
+        Err(ErrorKind::Mismatch)
+    );
 
     let public = taggant_core::RootKey::in_family(taggant_core::Family::Public, [3; 32]);
     let mixed = public.derive(account.path());
-    assert_eq!(record(&[&campaign, &mixed]).map(|_| ()).map_err(|error| error.kind()), Err(ErrorKind::Key));
-    assert_eq!(record(&[&account, &campaign]).map(|_| ()).map_err(|error| error.kind()), Err(ErrorKind::Key));
-    assert_eq!(record(&[]).map(|_| ()).map_err(|error| error.kind()), Err(ErrorKind::Key));
+    assert_eq!(
+        record(&[&campaign, &mixed])
+            .map(|_| ())
+            .map_err(|error| error.kind()),
+        Err(ErrorKind::Key)
+    );
+    assert_eq!(
+        record(&[&account, &campaign])
+            .map(|_| ())
+            .map_err(|error| error.kind()),
+        Err(ErrorKind::Key)
+    );
+    assert_eq!(
+        record(&[]).map(|_| ()).map_err(|error| error.kind()),
+        Err(ErrorKind::Key)
+    );
     let twin = root(&mut rng).derive(&"e/twin/t".parse().unwrap());
-    assert_eq!(record(&[&twin]).map(|_| ()).map_err(|error| error.kind()), Err(ErrorKind::Key));
+    assert_eq!(
+        record(&[&twin]).map(|_| ()).map_err(|error| error.kind()),
+        Err(ErrorKind::Key)
+    );
 }
 
 #[test]
 fn the_campaign_key_alone_scores_its_half_of_a_two_layer_mark() {
     let mut rng = rng(11);
-    for case in cases(&mut rng).into_iter().filter(|case| case.keys.len() == 2) {
+    for case in cases(&mut rng)
+        .into_iter()
+        .filter(|case| case.keys.len() == 2)
+    {
         let text = case.write(600, &mut rng);
         let joint = detect(&case.record, &case.keys(), [Response::ids(&text)], 1e-6).unwrap();
-        let campaign = detect(&case.record, &[&case.keys[0]], [Response::ids(&text)], 1e-6).unwrap();
-        println!("{}: joint {} of {} units, campaign {} of {}", case.name, joint.p_value, joint.units, campaign.p_value, campaign.units);
+        let campaign =
+            detect(&case.record, &[&case.keys[0]], [Response::ids(&text)], 1e-6).unwrap();
+        println!(
+            "{}: joint {} of {} units, campaign {} of {}",
+            case.name, joint.p_value, joint.units, campaign.p_value, campaign.units
+        );
         assert_eq!(campaign.verdict, Verdict::Detected, "{}", case.name);
         assert!(joint.p_value < campaign.p_value);
         // Binomial(n, 1/2) within six standard deviations.
         let (share, n) = (campaign.units as f64, joint.units as f64);
-        assert!((share - n / 2.0).abs() < 3.0 * n.sqrt(), "{}: {share} of {n}", case.name);
+        assert!(
+            (share - n / 2.0).abs() < 3.0 * n.sqrt(),
+            "{}: {share} of {n}",
+            case.name
+        );
     }
 }
 
@@ -435,18 +598,60 @@ fn hostile_logits_and_tokens_are_refused_and_leave_the_stream_as_it_was() {
         assert_eq!(stream.tokens(), [1, 2]);
         let error = detect(&record, &[&key], [Response::ids(&[1, 2, 50])], 1e-6).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Token);
-        assert_eq!(error.to_string(), "token id 50 at position 2 is not in the vocabulary of 50 tokens");
+        assert_eq!(
+            error.to_string(),
+            "token id 50 at position 2 is not in the vocabulary of 50 tokens"
+        );
     }
     for (spec, part) in [
-        (Sampling { temperature: f32::NAN, ..Sampling::default() }, "temperature is NaN"),
-        (Sampling { temperature: -1.0, ..Sampling::default() }, "temperature is -1"),
-        (Sampling { temperature: 1e-40, ..Sampling::default() }, "use 0"),
-        (Sampling { top_p: 0.0, ..Sampling::default() }, "top-p is 0"),
-        (Sampling { top_p: 1.1, ..Sampling::default() }, "top-p is 1.1"),
-        (Sampling { min_p: f32::NAN, ..Sampling::default() }, "min-p is NaN"),
+        (
+            Sampling {
+                temperature: f32::NAN,
+                ..Sampling::default()
+            },
+            "temperature is NaN",
+        ),
+        (
+            Sampling {
+                temperature: -1.0,
+                ..Sampling::default()
+            },
+            "temperature is -1",
+        ),
+        (
+            Sampling {
+                temperature: 1e-40,
+                ..Sampling::default()
+            },
+            "use 0",
+        ),
+        (
+            Sampling {
+                top_p: 0.0,
+                ..Sampling::default()
+            },
+            "top-p is 0",
+        ),
+        (
+            Sampling {
+                top_p: 1.1,
+                ..Sampling::default()
+            },
+            "top-p is 1.1",
+        ),
+        (
+            Sampling {
+                min_p: f32::NAN,
+                ..Sampling::default()
+            },
+            "min-p is NaN",
+        ),
     ] {
         let error = Sampler::new(spec).unwrap_err();
-        assert!(error.kind() == ErrorKind::Parameter && error.to_string().contains(part), "{error}");
+        assert!(
+            error.kind() == ErrorKind::Parameter && error.to_string().contains(part),
+            "{error}"
+        );
     }
 }
 
@@ -454,13 +659,23 @@ fn hostile_logits_and_tokens_are_refused_and_leave_the_stream_as_it_was() {
 fn an_error_in_the_middle_of_a_corpus_leaves_the_pool_as_it_was() {
     let mut rng = rng(13);
     let key = campaign_key(&mut rng);
-    let record = Record::new(Parameters::new("gumbel", &[]).unwrap(), 2, &[&key], tokenizer(100)).unwrap();
+    let record = Record::new(
+        Parameters::new("gumbel", &[]).unwrap(),
+        2,
+        &[&key],
+        tokenizer(100),
+    )
+    .unwrap();
     let mut detector = Detector::new(&record, &[&key]).unwrap();
     let text = zipf(&mut rng, 100, 80);
     let _ = detector.row(&Response::ids(&text)).unwrap();
     let before = detector.pooled();
     assert!(detector.row(&Response::ids(&[1, 2, 3, 100])).is_err());
-    assert!(detector.row(&Response::ids(&[1, 2, 3]).with_prompt(&[200])).is_err());
+    assert!(
+        detector
+            .row(&Response::ids(&[1, 2, 3]).with_prompt(&[200]))
+            .is_err()
+    );
     assert_eq!(detector.pooled(), before);
 }
 
@@ -468,7 +683,13 @@ fn an_error_in_the_middle_of_a_corpus_leaves_the_pool_as_it_was() {
 fn short_text_and_another_tokenizer_are_inconclusive_with_the_number_that_would_change_it() {
     let mut rng = rng(14);
     let key = campaign_key(&mut rng);
-    let record = Record::new(Parameters::new("gumbel", &[]).unwrap(), 2, &[&key], tokenizer(100)).unwrap();
+    let record = Record::new(
+        Parameters::new("gumbel", &[]).unwrap(),
+        2,
+        &[&key],
+        tokenizer(100),
+    )
+    .unwrap();
     let mut detector = Detector::new(&record, &[&key]).unwrap();
     for tokens in [&[][..], &[1], &[1, 2], &[1, 2, 3, 4, 5]] {
         let report = detector.row(&Response::ids(tokens)).unwrap();
@@ -478,20 +699,44 @@ fn short_text_and_another_tokenizer_are_inconclusive_with_the_number_that_would_
             Verdict::Inconclusive(Reason::TooFewUnits { units: found, needed: 50..=200, .. }) if found == units
         ));
         let said = report.verdict.reason().unwrap().to_string();
-        assert!(said.starts_with(&format!("{units} scorable units; ")) && said.ends_with("needed for p < 1e-6"), "{said}");
+        assert!(
+            said.starts_with(&format!("{units} scorable units; "))
+                && said.ends_with("needed for p < 1e-6"),
+            "{said}"
+        );
     }
     let ids = Source::Ids {
         tokenizer: Some([8; 32]),
     };
-    let report = detector.row(&Response::ids(&[1; 300]).with_source(ids)).unwrap();
-    assert!(matches!(report.verdict, Verdict::Inconclusive(Reason::TokenizerMismatch { .. })));
+    let report = detector
+        .row(&Response::ids(&[1; 300]).with_source(ids))
+        .unwrap();
+    assert!(matches!(
+        report.verdict,
+        Verdict::Inconclusive(Reason::TokenizerMismatch { .. })
+    ));
     assert_eq!((report.units, report.p_value.get()), (0, 1.0));
     for report in [report, detector.pooled()] {
         let names: Vec<_> = report.checks().iter().map(|check| check.name).collect();
-        assert_eq!(names, ["key", "tokenizer", "layers", "folding", "prompt", "repeats", "length", "significance"]);
+        assert_eq!(
+            names,
+            [
+                "key",
+                "tokenizer",
+                "layers",
+                "folding",
+                "prompt",
+                "repeats",
+                "length",
+                "significance"
+            ]
+        );
     }
     for alpha in [0.0, 1.0, -1.0, f64::NAN] {
-        let error = Detector::new(&record, &[&key]).unwrap().with_alpha(alpha).unwrap_err();
+        let error = Detector::new(&record, &[&key])
+            .unwrap()
+            .with_alpha(alpha)
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Parameter);
     }
 }

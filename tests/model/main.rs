@@ -41,7 +41,8 @@ fn arms() -> &'static [Arm] {
         schemes
             .map(|scheme| {
                 let key = campaign_key(&mut rng);
-                let parameters = Parameters::new(scheme.map_or("gumbel", |scheme| scheme.id), &[]).unwrap();
+                let parameters =
+                    Parameters::new(scheme.map_or("gumbel", |scheme| scheme.id), &[]).unwrap();
                 let record = Record::new(parameters, 2, &[&key], id).unwrap();
                 let mark = scheme.map(|_| Arc::new(Mark::new(&record, &[&key]).unwrap()));
                 let answers = write(&model::prompts(ANSWERS), LENGTH, mark.as_ref(), 48, 2);
@@ -56,7 +57,13 @@ fn arms() -> &'static [Arm] {
     })
 }
 
-fn write(prompts: &[Vec<u32>], length: usize, mark: Option<&Arc<Mark>>, batch: usize, threads: usize) -> Vec<Vec<u32>> {
+fn write(
+    prompts: &[Vec<u32>],
+    length: usize,
+    mark: Option<&Arc<Mark>>,
+    batch: usize,
+    threads: usize,
+) -> Vec<Vec<u32>> {
     let vocabulary = model::tokenizer().vocabulary();
     let chooser = |row: usize| {
         let mut sampler = Sampler::new(SAMPLING)?;
@@ -70,10 +77,16 @@ fn write(prompts: &[Vec<u32>], length: usize, mark: Option<&Arc<Mark>>, batch: u
     };
     let mut answers = vec![Vec::new(); prompts.len()];
     let limits = Limits::new(length).with_batch(batch).with_threads(threads);
-    generate(model::model() as &dyn Model, prompts, limits, chooser, |response| {
-        answers[response.row] = response.tokens;
-        Ok(())
-    })
+    generate(
+        model::model() as &dyn Model,
+        prompts,
+        limits,
+        chooser,
+        |response| {
+            answers[response.row] = response.tokens;
+            Ok(())
+        },
+    )
     .unwrap();
     answers
 }
@@ -87,10 +100,18 @@ fn marked() -> impl Iterator<Item = (&'static Definition, &'static Arm)> {
 fn every_scheme_is_found_in_single_answers() {
     for (scheme, arm) in marked() {
         let mut detector = Detector::new(&arm.record, &[&arm.key]).unwrap();
-        let reports: Vec<_> =
-            arm.answers[..64].iter().map(|tokens| detector.row(&Response::ids(tokens)).unwrap()).collect();
-        let long: Vec<_> = reports.iter().filter(|report| report.units >= 150).collect();
-        let found = long.iter().filter(|report| report.verdict == Verdict::Detected).count();
+        let reports: Vec<_> = arm.answers[..64]
+            .iter()
+            .map(|tokens| detector.row(&Response::ids(tokens)).unwrap())
+            .collect();
+        let long: Vec<_> = reports
+            .iter()
+            .filter(|report| report.units >= 150)
+            .collect();
+        let found = long
+            .iter()
+            .filter(|report| report.verdict == Verdict::Detected)
+            .count();
         let pooled = detector.pooled();
         // The mean effect of a unit, in standard deviations of the null: what planning numbers are made of.
         let deviation = match scheme.id {
@@ -107,7 +128,11 @@ fn every_scheme_is_found_in_single_answers() {
             pooled.units
         );
         assert!(long.len() >= 20, "only {} long answers", long.len());
-        assert!(found as f64 >= 0.95 * long.len() as f64, "{found} of {}", long.len());
+        assert!(
+            found as f64 >= 0.95 * long.len() as f64,
+            "{found} of {}",
+            long.len()
+        );
         assert!(pooled.p_value.log10() < -100.0);
     }
 }
@@ -131,7 +156,10 @@ fn wrong_keys_give_uniform_p_values_on_marked_text() {
             .collect();
         let uniform = stats::uniformity(&values);
         let least = values.iter().copied().fold(1.0, f64::min);
-        println!("{:13} 1,000 wrong keys: uniform at {uniform:.4}, least p {least:.1e}", scheme.id);
+        println!(
+            "{:13} 1,000 wrong keys: uniform at {uniform:.4}, least p {least:.1e}",
+            scheme.id
+        );
         assert!(uniform > 1e-6 / 3.0 && least > 1e-9);
     }
 }
@@ -140,13 +168,21 @@ fn wrong_keys_give_uniform_p_values_on_marked_text() {
 fn plain_text_and_other_schemes_marks_are_not_taken_for_the_mark() {
     let arms = arms();
     for (scheme, arm) in marked() {
-        for other in arms.iter().filter(|other| other.scheme.is_none_or(|other| other.id != scheme.id)) {
+        for other in arms
+            .iter()
+            .filter(|other| other.scheme.is_none_or(|other| other.id != scheme.id))
+        {
             let mut detector = Detector::new(&arm.record, &[&arm.key]).unwrap();
             for tokens in &other.answers {
                 let _ = detector.row(&Response::ids(tokens)).unwrap();
             }
             let pooled = detector.pooled();
-            println!("{} on {}: p = {}", scheme.id, other.scheme.map_or("plain text", |other| other.id), pooled.p_value);
+            println!(
+                "{} on {}: p = {}",
+                scheme.id,
+                other.scheme.map_or("plain text", |other| other.id),
+                pooled.p_value
+            );
             assert_eq!(pooled.verdict, Verdict::NotDetected);
         }
     }
@@ -159,8 +195,11 @@ fn plain_text_and_other_schemes_marks_are_not_taken_for_the_mark() {
 fn perplexity_of_the_distortion_free_schemes_is_that_of_plain_text() {
     let prompts = model::prompts(ANSWERS);
     let surprise = |arm: &Arm| -> (f64, f64, usize) {
-        let exchanges: Vec<Exchange<'_>> =
-            prompts.iter().zip(&arm.answers).map(|(prompt, response)| Exchange { prompt, response }).collect();
+        let exchanges: Vec<Exchange<'_>> = prompts
+            .iter()
+            .zip(&arm.answers)
+            .map(|(prompt, response)| Exchange { prompt, response })
+            .collect();
         let mut rows = Vec::new();
         score(model::model() as &dyn Model, &exchanges, 2, |scored| {
             let sum: f64 = scored.log_probabilities.iter().sum();
@@ -168,19 +207,34 @@ fn perplexity_of_the_distortion_free_schemes_is_that_of_plain_text() {
             Ok(())
         })
         .unwrap();
-        let (sum, tokens) = rows.iter().fold((0.0, 0.0), |total, row| (total.0 + row.0, total.1 + row.1));
+        let (sum, tokens) = rows
+            .iter()
+            .fold((0.0, 0.0), |total, row| (total.0 + row.0, total.1 + row.1));
         let mean = sum / tokens;
         let n = rows.len() as f64;
-        let without = rows.iter().map(|row| (sum - row.0) / (tokens - row.1) - mean);
-        let variance = without.map(|difference| difference * difference).sum::<f64>() * (n - 1.0) / n;
+        let without = rows
+            .iter()
+            .map(|row| (sum - row.0) / (tokens - row.1) - mean);
+        let variance = without
+            .map(|difference| difference * difference)
+            .sum::<f64>()
+            * (n - 1.0)
+            / n;
         (mean, variance.sqrt(), tokens as usize)
     };
     let (plain, plain_error, plain_tokens) = surprise(&arms()[0]);
-    println!("plain         perplexity {:.2} (−ln p {plain:.4} ± {plain_error:.4}), {plain_tokens} tokens", plain.exp());
+    println!(
+        "plain         perplexity {:.2} (−ln p {plain:.4} ± {plain_error:.4}), {plain_tokens} tokens",
+        plain.exp()
+    );
     for (scheme, arm) in marked() {
         let (mean, error, tokens) = surprise(arm);
         let z = (mean - plain) / error.hypot(plain_error);
-        println!("{:13} perplexity {:.2} (−ln p {mean:.4} ± {error:.4}), {tokens} tokens, z = {z:.2}", scheme.id, mean.exp());
+        println!(
+            "{:13} perplexity {:.2} (−ln p {mean:.4} ± {error:.4}), {tokens} tokens, z = {z:.2}",
+            scheme.id,
+            mean.exp()
+        );
         assert!(plain_tokens >= 20_000 && tokens >= 20_000);
         if scheme.id == "greenlist/1" {
             assert!(z > 4.9, "a bias of 2 must cost something: {z}");
@@ -195,33 +249,62 @@ fn perplexity_of_the_distortion_free_schemes_is_that_of_plain_text() {
 fn the_mark_survives_text_form_and_common_edits() {
     let tokenizer = model::tokenizer();
     for (scheme, arm) in marked() {
-        let texts: Vec<String> = arm.answers[..32].iter().map(|tokens| tokenizer.decode(tokens).unwrap()).collect();
+        let texts: Vec<String> = arm.answers[..32]
+            .iter()
+            .map(|tokens| tokenizer.decode(tokens).unwrap())
+            .collect();
         let detect_in = |texts: &[String]| {
-            let encoded: Vec<Vec<u32>> = texts.iter().map(|text| tokenizer.encode(&fold(text).text).unwrap()).collect();
+            let encoded: Vec<Vec<u32>> = texts
+                .iter()
+                .map(|text| tokenizer.encode(&fold(text).text).unwrap())
+                .collect();
             let source = Source::Text {
                 tokenizer: tokenizer.digest(),
                 folding: "",
             };
-            let responses = encoded.iter().map(|tokens| Response::ids(tokens).with_source(source));
+            let responses = encoded
+                .iter()
+                .map(|tokens| Response::ids(tokens).with_source(source));
             detect(&arm.record, &[&arm.key], responses, 1e-6).unwrap()
         };
         let edit = |change: &dyn Fn(&str, u64) -> String| -> Vec<String> {
-            texts.iter().zip(0..).map(|(text, seed)| change(text, seed)).collect()
+            texts
+                .iter()
+                .zip(0..)
+                .map(|(text, seed)| change(text, seed))
+                .collect()
         };
         let whole = detect_in(&texts);
-        let invisible = detect_in(&edit(&|text, seed| edits::inject_zero_width(text, 0.1, seed).unwrap().text));
-        let foreign = detect_in(&edit(&|text, seed| edits::inject_homoglyphs(text, 0.1, seed).unwrap().text));
-        let spaced = detect_in(&edit(&|text, seed| edits::inject_spaces(text, 0.3, seed).unwrap().text));
-        let replaced = detect_in(&edit(&|text, seed| edits::edit_words(text, 0.2, seed).unwrap().text));
+        let invisible = detect_in(&edit(&|text, seed| {
+            edits::inject_zero_width(text, 0.1, seed).unwrap().text
+        }));
+        let foreign = detect_in(&edit(&|text, seed| {
+            edits::inject_homoglyphs(text, 0.1, seed).unwrap().text
+        }));
+        let spaced = detect_in(&edit(&|text, seed| {
+            edits::inject_spaces(text, 0.3, seed).unwrap().text
+        }));
+        let replaced = detect_in(&edit(&|text, seed| {
+            edits::edit_words(text, 0.2, seed).unwrap().text
+        }));
         println!(
             "{:13} text {}, zero width {}, look-alikes {}, spaces {}, a fifth of the words {}",
-            scheme.id, whole.p_value, invisible.p_value, foreign.p_value, spaced.p_value, replaced.p_value
+            scheme.id,
+            whole.p_value,
+            invisible.p_value,
+            foreign.p_value,
+            spaced.p_value,
+            replaced.p_value
         );
         for report in [&whole, &invisible, &foreign, &spaced, &replaced] {
             assert_eq!(report.verdict, Verdict::Detected);
         }
         for report in [&invisible, &foreign, &spaced] {
-            assert_eq!((report.units, report.score.to_bits()), (whole.units, whole.score.to_bits()), "folding undoes it exactly");
+            assert_eq!(
+                (report.units, report.score.to_bits()),
+                (whole.units, whole.score.to_bits()),
+                "folding undoes it exactly"
+            );
         }
         assert!(replaced.p_value > whole.p_value, "edits cost evidence");
     }
@@ -232,12 +315,20 @@ fn a_row_does_not_depend_on_its_batch_or_its_thread() {
     let prompts = model::prompts(9);
     let (_, arm) = marked().next().unwrap();
     let mark = Arc::new(Mark::new(&arm.record, &[&arm.key]).unwrap());
-    let alone: Vec<_> = prompts.iter().enumerate().map(|(row, _)| write(&prompts[row..=row], 24, Some(&mark), 1, 1)).collect();
+    let alone: Vec<_> = prompts
+        .iter()
+        .enumerate()
+        .map(|(row, _)| write(&prompts[row..=row], 24, Some(&mark), 1, 1))
+        .collect();
     // Each row alone draws with the first row's random numbers, so only the first can be compared with a batch.
     for (batch, threads) in [(1, 1), (3, 1), (8, 2), (9, 1)] {
         let together = write(&prompts, 24, Some(&mark), batch, threads);
         assert_eq!(together[0], alone[0][0], "batch {batch}, {threads} threads");
-        assert_eq!(together, write(&prompts, 24, Some(&mark), 2, 2), "batch {batch}, {threads} threads");
+        assert_eq!(
+            together,
+            write(&prompts, 24, Some(&mark), 2, 2),
+            "batch {batch}, {threads} threads"
+        );
     }
 }
 
@@ -245,7 +336,13 @@ fn a_row_does_not_depend_on_its_batch_or_its_thread() {
 #[test]
 fn the_tail_of_a_real_score_is_the_one_of_the_definition() {
     let (_, arm) = marked().next().unwrap();
-    let report = detect(&arm.record, &[&arm.key], [Response::ids(&arm.answers[0][..80])], 1e-6).unwrap();
+    let report = detect(
+        &arm.record,
+        &[&arm.key],
+        [Response::ids(&arm.answers[0][..80])],
+        1e-6,
+    )
+    .unwrap();
     let (n, x) = (report.units, report.score);
     assert!(x < 700.0, "e^-x must be a normal number");
     let mut term = (-x).exp();
@@ -254,5 +351,9 @@ fn the_tail_of_a_real_score_is_the_one_of_the_definition() {
         sum += term;
         term *= x / (k as f64 + 1.0);
     }
-    assert!((gamma_tail(x, n).get() / sum - 1.0).abs() < 1e-9, "{} {sum}", gamma_tail(x, n));
+    assert!(
+        (gamma_tail(x, n).get() / sum - 1.0).abs() < 1e-9,
+        "{} {sum}",
+        gamma_tail(x, n)
+    );
 }

@@ -38,13 +38,17 @@ pub fn all() -> Vec<Corpus> {
 /// CPython's language reference: 460 KB of prose by many hands.
 #[must_use]
 pub fn prose() -> String {
-    python("import pydoc_data.topics as t; print('\\n\\n'.join(t.topics[k] for k in sorted(t.topics)))")
+    python(
+        "import pydoc_data.topics as t; print('\\n\\n'.join(t.topics[k] for k in sorted(t.topics)))",
+    )
 }
 
 /// Modules of CPython's standard library.
 #[must_use]
 pub fn code() -> String {
-    python("import argparse, difflib, inspect\nfor m in (argparse, difflib): print(inspect.getsource(m))")
+    python(
+        "import argparse, difflib, inspect\nfor m in (argparse, difflib): print(inspect.getsource(m))",
+    )
 }
 
 /// A table of CPython as JSON: short keys, few shapes.
@@ -70,7 +74,10 @@ pub fn languages() -> String {
          \x20  s = ''.join(re.findall(r'\"(.*)\"', m)).replace('\\\\n', '\\n')\n\
          \x20  if s and 'Project-Id' not in s: print(s)\n"
     );
-    run("python3", &["-c", &script, django().to_str().expect("a path of text")])
+    run(
+        "python3",
+        &["-c", &script, django().to_str().expect("a path of text")],
+    )
 }
 
 /// Django 5.2.19 (BSD), of which only the translations are read.
@@ -81,8 +88,21 @@ fn django() -> PathBuf {
         fs::create_dir_all(&folder).expect("the cache can be written");
         let fresh = tempfile::tempdir_in(&folder).expect("the cache can be written");
         let target = fresh.path().to_str().expect("a path of text");
-        run("python3", &["-m", "pip", "download", "-q", "--no-deps", "-d", target, "django==5.2.19"]);
-        fs::rename(fresh.path().join("django-5.2.19-py3-none-any.whl"), &wheel).expect("the cache can be written");
+        run(
+            "python3",
+            &[
+                "-m",
+                "pip",
+                "download",
+                "-q",
+                "--no-deps",
+                "-d",
+                target,
+                "django==5.2.19",
+            ],
+        );
+        fs::rename(fresh.path().join("django-5.2.19-py3-none-any.whl"), &wheel)
+            .expect("the cache can be written");
     }
     wheel
 }
@@ -96,7 +116,9 @@ pub fn repetitive() -> String {
 /// Letters from one template, which differ in names and numbers.
 #[must_use]
 pub fn templated() -> String {
-    let names = ["Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Frances"];
+    let names = [
+        "Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Frances",
+    ];
     let mut text = String::new();
     for letter in 0..220 {
         let name = names[letter * 5 % names.len()];
@@ -116,7 +138,14 @@ fn python(script: &str) -> String {
 }
 
 fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(
+        output.status.success(),
+        "{program}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("UTF-8")
 }

@@ -3,17 +3,6 @@
 //! Every statistical test states its null hypothesis, the theory, n, alpha and the seed, and prints what it observed. Seeds are fixed,
 //! so the gate is deterministic; `TEST_SEED` replays a test with another one.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::missing_panics_doc,
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "test support fails loudly"
-)]
-
 pub mod corpora;
 pub mod model;
 pub mod reference;
@@ -27,7 +16,10 @@ use taggant_core::{LeafKey, Path, Role, RootKey, TokenizerId};
 /// The random source of a test: its own number, moved by `TEST_SEED` if that is set.
 #[must_use]
 pub fn rng(test: u64) -> ChaCha8Rng {
-    let moved = std::env::var("TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
+    let moved = std::env::var("TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(0);
     let mut rng = ChaCha8Rng::seed_from_u64(moved);
     rng.set_stream(test);
     rng
@@ -80,5 +72,7 @@ pub fn zipf(rng: &mut impl Rng, vocabulary: u32, length: usize) -> Vec<u32> {
 
 /// Logits like a model's: `spread` is the standard deviation; 2 to 4 is usual.
 pub fn logits(rng: &mut impl Rng, vocabulary: usize, spread: f64) -> Vec<f32> {
-    (0..vocabulary).map(|_| (normal(rng) * spread) as f32).collect()
+    (0..vocabulary)
+        .map(|_| (normal(rng) * spread) as f32)
+        .collect()
 }

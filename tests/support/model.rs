@@ -9,7 +9,11 @@ use taggant_text::{Message, Tokenizer};
 /// Where models and corpora are kept: what the command uses.
 #[must_use]
 pub fn cache() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     set("TAGGANT_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("taggant")))
         .or_else(|| set("HOME").map(|folder| folder.join(".cache").join("taggant")))
@@ -20,7 +24,10 @@ pub fn cache() -> PathBuf {
 #[must_use]
 pub fn path() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| taggant_models::pull("smollm2-135m", &cache(), |_| ()).expect("the model can be pulled")).clone()
+    PATH.get_or_init(|| {
+        taggant_models::pull("smollm2-135m", &cache(), |_| ()).expect("the model can be pulled")
+    })
+    .clone()
 }
 
 /// The model.
@@ -50,15 +57,35 @@ pub fn prompts(count: usize) -> Vec<Vec<u32>> {
         "List some surprising facts about",
     ];
     const TOPICS: [&str; 20] = [
-        "bridges", "bees", "the tides", "bread", "chess", "volcanoes", "printing", "maps", "glass", "trains", "gardens",
-        "the moon", "violins", "salt", "lighthouses", "clocks", "rivers", "paper", "kites", "winter",
+        "bridges",
+        "bees",
+        "the tides",
+        "bread",
+        "chess",
+        "volcanoes",
+        "printing",
+        "maps",
+        "glass",
+        "trains",
+        "gardens",
+        "the moon",
+        "violins",
+        "salt",
+        "lighthouses",
+        "clocks",
+        "rivers",
+        "paper",
+        "kites",
+        "winter",
     ];
     assert!(count <= TASKS.len() * TOPICS.len());
     let tokenizer = tokenizer();
     (0..count)
         .map(|number| {
             let (task, topic) = (TASKS[number % TASKS.len()], TOPICS[number / TASKS.len()]);
-            let text = tokenizer.chat(&[Message::user(&format!("{task} {topic}."))]).expect("the model has a chat template");
+            let text = tokenizer
+                .chat(&[Message::user(&format!("{task} {topic}."))])
+                .expect("the model has a chat template");
             tokenizer.encode_chat(&text).expect("a prompt encodes")
         })
         .collect()

@@ -35,10 +35,20 @@ pub fn mark(root: &str, fields: &Map<String, Value>, windows: &[usize]) -> refer
         .map(|((role, name), &window)| reference::Layer {
             role: (*role).to_owned(),
             window,
-            prf_key: reference::prf_key(&reference::derive(&root, "forensic", "e", role, name).key, id, window, role),
+            prf_key: reference::prf_key(
+                &reference::derive(&root, "forensic", "e", role, name).key,
+                id,
+                window,
+                role,
+            ),
         })
         .collect();
     let campaign = reference::derive(&root, "forensic", "e", "campaign", "c");
-    let route = (windows.len() == 2).then(|| (reference::route_key(&campaign.key, windows[0]), 1 << 31));
-    reference::Mark { scheme, layers, route }
+    let route =
+        (windows.len() == 2).then(|| (reference::route_key(&campaign.key, windows[0]), 1 << 31));
+    reference::Mark {
+        scheme,
+        layers,
+        route,
+    }
 }

@@ -39,11 +39,19 @@ pub fn interval(hits: u64, trials: u64, confidence: f64) -> (f64, f64) {
         let (mut low, mut high) = (0.0, 1.0);
         for _ in 0..60 {
             let middle = f64::midpoint(low, high);
-            if reaches(middle) { high = middle } else { low = middle }
+            if reaches(middle) {
+                high = middle
+            } else {
+                low = middle
+            }
         }
         f64::midpoint(low, high)
     };
-    let low = if hits == 0 { 0.0 } else { search(&|p| binomial_tail(hits, trials, p, 1.0 - p).get() >= tail) };
+    let low = if hits == 0 {
+        0.0
+    } else {
+        search(&|p| binomial_tail(hits, trials, p, 1.0 - p).get() >= tail)
+    };
     let high = if hits == trials {
         1.0
     } else {
@@ -69,7 +77,10 @@ pub fn fit(counts: &[u64], probabilities: &[f64]) -> f64 {
     if rest.1 >= 5.0 {
         cells.push(rest);
     }
-    let statistic: f64 = cells.iter().map(|(count, expected)| (count - expected).powi(2) / expected).sum();
+    let statistic: f64 = cells
+        .iter()
+        .map(|(count, expected)| (count - expected).powi(2) / expected)
+        .sum();
     chi_squared_tail(statistic, cells.len() as f64 - 1.0)
 }
 
@@ -95,7 +106,11 @@ pub fn normal_tail(z: f64) -> f64 {
 pub fn mean(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let variance = values
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f64>()
+        / (n - 1.0);
     (mean, (variance / n).sqrt())
 }
 

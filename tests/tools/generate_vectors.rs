@@ -1,7 +1,5 @@
 //! Writes `tests/vectors/` with the reference implementation: `cargo run -p taggant-tests --bin generate-vectors`.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a tool for developers")]
-
 use std::fs;
 use std::path::Path;
 

@@ -35,7 +35,9 @@ const SAMPLING: Sampling = Sampling {
 pub(crate) fn run(args: &Demo) -> Result<Answer> {
     let questions: Vec<&str> = PROMPTS.lines().cycle().take(args.answers).collect();
     if questions.is_empty() || args.max_tokens == 0 {
-        return Err(Failure::new("nothing to write").hint("--answers and --max-tokens must be at least 1"));
+        return Err(
+            Failure::new("nothing to write").hint("--answers and --max-tokens must be at least 1")
+        );
     }
     let path = find_model(&args.model)?;
     let tokenizer = marks::open_tokenizer(&path)?;
@@ -54,7 +56,11 @@ pub(crate) fn run(args: &Demo) -> Result<Answer> {
     };
     let (right, wrong) = (key()?, [key()?, key()?, key()?]);
 
-    let bar = progress::bar((questions.len() * args.max_tokens * (1 + schemes::ALL.len())) as u64, "writing", "tokens");
+    let bar = progress::bar(
+        (questions.len() * args.max_tokens * (1 + schemes::ALL.len())) as u64,
+        "writing",
+        "tokens",
+    );
     let writer = Writer {
         model: &model,
         vocabulary: tokenizer.vocabulary(),
@@ -67,7 +73,10 @@ pub(crate) fn run(args: &Demo) -> Result<Answer> {
         let rows: Vec<u64> = (0..).take(prompts.len()).collect();
         let mut tokens = vec![Vec::new(); prompts.len()];
         writer.write(&prompts, &rows, mark, |row, written| {
-            if let Some(place) = usize::try_from(row).ok().and_then(|row| tokens.get_mut(row)) {
+            if let Some(place) = usize::try_from(row)
+                .ok()
+                .and_then(|row| tokens.get_mut(row))
+            {
                 *place = written;
             }
             Ok(())
@@ -80,7 +89,16 @@ pub(crate) fn run(args: &Demo) -> Result<Answer> {
         let record = Record::new(Parameters::new(definition.id, &[])?, 2, &[&right], id)?;
         let mark = Arc::new(Mark::new(&record, &[&right])?);
         let marked = write(Some(&mark))?;
-        columns.push(Column::new(definition.name(), &record, &right, &wrong, &marked, &plain, &tokenizer, args.seed)?);
+        columns.push(Column::new(
+            definition.name(),
+            &record,
+            &right,
+            &wrong,
+            &marked,
+            &plain,
+            &tokenizer,
+            args.seed,
+        )?);
     }
     bar.finish_and_clear();
 
@@ -90,13 +108,21 @@ pub(crate) fn run(args: &Demo) -> Result<Answer> {
     output.line(screen.trim_end())?;
     output.finish()?;
     let found = |column: &Column| column.cells[0].1.verdict == Verdict::Detected;
-    Ok(if columns.iter().all(found) { Answer::Yes } else { Answer::No })
+    Ok(if columns.iter().all(found) {
+        Answer::Yes
+    } else {
+        Answer::No
+    })
 }
 
 /// A path, a pulled model, or one that is pulled now.
 fn find_model(name: &str) -> Result<PathBuf> {
     let known = catalogue().iter().any(|entry| entry.name == name);
-    if known && !Path::new(name).exists() { model::fetch(name) } else { marks::resolve(name) }
+    if known && !Path::new(name).exists() {
+        model::fetch(name)
+    } else {
+        marks::resolve(name)
+    }
 }
 
 /// What one run wrote.
@@ -107,8 +133,16 @@ struct Answers {
 }
 
 impl Answers {
-    fn new(tokens: Vec<Vec<u32>>, prompts: &[Vec<u32>], model: &Llama, tokenizer: &Tokenizer) -> Result<Self> {
-        let texts = tokens.iter().map(|tokens| tokenizer.decode(tokens)).collect::<taggant_core::Result<_>>()?;
+    fn new(
+        tokens: Vec<Vec<u32>>,
+        prompts: &[Vec<u32>],
+        model: &Llama,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self> {
+        let texts = tokens
+            .iter()
+            .map(|tokens| tokenizer.decode(tokens))
+            .collect::<taggant_core::Result<_>>()?;
         Ok(Self {
             perplexity: perplexity(&tokens, prompts, model)?,
             texts,
@@ -157,7 +191,13 @@ impl Column {
         tokenizer: &Tokenizer,
         seed: u64,
     ) -> Result<Self> {
-        let ids = |key: &LeafKey, answers: &Answers| pooled(record, key, answers.tokens.iter().map(|tokens| Response::ids(tokens)));
+        let ids = |key: &LeafKey, answers: &Answers| {
+            pooled(
+                record,
+                key,
+                answers.tokens.iter().map(|tokens| Response::ids(tokens)),
+            )
+        };
         let text = |texts: &[String]| by_text(record, right, texts, tokenizer);
         let edited = |edit: &dyn Fn(&str, u64) -> taggant_core::Result<edits::Edited>| -> Result<Vec<String>> {
             let edited = marked.texts.iter().zip(seed..).map(|(text, seed)| Ok(edit(text, seed)?.text));
@@ -185,7 +225,11 @@ impl Column {
     }
 }
 
-fn pooled<'a>(record: &Record, key: &LeafKey, responses: impl Iterator<Item = Response<'a>>) -> Result<Report> {
+fn pooled<'a>(
+    record: &Record,
+    key: &LeafKey,
+    responses: impl Iterator<Item = Response<'a>>,
+) -> Result<Report> {
     let mut detector = Detector::control(record, &[key])?.with_alpha(ALPHA)?;
     for response in responses {
         let _ = detector.row(&response)?;
@@ -194,17 +238,34 @@ fn pooled<'a>(record: &Record, key: &LeafKey, responses: impl Iterator<Item = Re
 }
 
 /// Detection as an auditor would who has only the text: fold, encode, score.
-fn by_text(record: &Record, key: &LeafKey, texts: &[String], tokenizer: &Tokenizer) -> Result<Report> {
-    let encoded = texts.iter().map(|text| tokenizer.encode(&fold(text).text)).collect::<taggant_core::Result<Vec<_>>>()?;
+fn by_text(
+    record: &Record,
+    key: &LeafKey,
+    texts: &[String],
+    tokenizer: &Tokenizer,
+) -> Result<Report> {
+    let encoded = texts
+        .iter()
+        .map(|text| tokenizer.encode(&fold(text).text))
+        .collect::<taggant_core::Result<Vec<_>>>()?;
     let source = Source::Text {
         tokenizer: tokenizer.digest(),
         folding: "",
     };
-    pooled(record, key, encoded.iter().map(|tokens| Response::ids(tokens).with_source(source)))
+    pooled(
+        record,
+        key,
+        encoded
+            .iter()
+            .map(|tokens| Response::ids(tokens).with_source(source)),
+    )
 }
 
 fn describe(screen: &mut String, args: &Demo, path: &Path, plain: &Answers, columns: &[Column]) {
-    let model = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let model = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let tokens: usize = plain.tokens.iter().map(Vec::len).sum();
     let _ = writeln!(
         screen,
@@ -238,7 +299,11 @@ fn describe(screen: &mut String, args: &Demo, path: &Path, plain: &Answers, colu
     for column in columns {
         let _ = write!(screen, "{:<24}", column.cells[0].1.units);
     }
-    let _ = write!(screen, "\n{:27}", format!("perplexity (plain {:.1})", plain.perplexity));
+    let _ = write!(
+        screen,
+        "\n{:27}",
+        format!("perplexity (plain {:.1})", plain.perplexity)
+    );
     for column in columns {
         let _ = write!(screen, "{:<24}", format!("{:.1}", column.perplexity));
     }
@@ -251,7 +316,14 @@ fn describe(screen: &mut String, args: &Demo, path: &Path, plain: &Answers, colu
          was; greenlist changes it, which its perplexity shows. What this cannot show: who wrote a text, or who copied it.\n"
     );
     if let Some(column) = columns.first() {
-        let sample: String = column.sample.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(230).collect();
+        let sample: String = column
+            .sample
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .take(230)
+            .collect();
         let _ = writeln!(screen, "Marked with {}: “{sample}…”", column.name);
     }
 }

@@ -58,11 +58,21 @@ struct CheckLine {
 pub(crate) fn run(args: &Detect) -> Result<Answer> {
     let record = marks::read_record(&args.record)?;
     let key = files::read_key(&args.key)?;
-    let account = args.account_key.as_deref().map(files::read_key).transpose()?;
+    let account = args
+        .account_key
+        .as_deref()
+        .map(files::read_key)
+        .transpose()?;
     let keys: Vec<_> = std::iter::once(&key).chain(&account).collect();
-    let detector = if args.control { Detector::control(&record, &keys) } else { Detector::new(&record, &keys) };
+    let detector = if args.control {
+        Detector::control(&record, &keys)
+    } else {
+        Detector::new(&record, &keys)
+    };
     let detector = detector.map_err(|error| {
-        Failure::from(error).hint("give the key and the record of the same text, or --control to score under any key")
+        Failure::from(error).hint(
+            "give the key and the record of the same text, or --control to score under any key",
+        )
     })?;
     let mut session = Session {
         detector: detector.with_alpha(args.alpha)?,
@@ -73,12 +83,17 @@ pub(crate) fn run(args: &Detect) -> Result<Answer> {
         broken: Vec::new(),
     };
     if !args.json {
-        session.output.line(&format!("{:>8} {:>7} {:>7} {:>10}  verdict", "id", "tokens", "units", "p-value"))?;
+        session.output.line(&format!(
+            "{:>8} {:>7} {:>7} {:>10}  verdict",
+            "id", "tokens", "units", "p-value"
+        ))?;
     }
     match (&args.text, &args.input) {
         (Some(path), _) => session.text(path)?,
         (None, Some(path)) => session.corpus(path)?,
-        (None, None) => return Err(Failure::new("nothing to detect in").hint("give --input or --text")),
+        (None, None) => {
+            return Err(Failure::new("nothing to detect in").hint("give --input or --text"));
+        }
     }
     session.finish()
 }
@@ -110,7 +125,10 @@ impl Session {
     fn corpus(&mut self, path: &Path) -> Result<()> {
         let mut lines = Lines::new(files::open(path)?);
         while let Some((number, line)) = lines.next().map_err(|error| Failure::io(path, &error))? {
-            match line.and_then(rows::parse).and_then(|row| self.row(row, number)) {
+            match line
+                .and_then(rows::parse)
+                .and_then(|row| self.row(row, number))
+            {
                 Ok(()) => {}
                 Err(Failure::BrokenPipe) => return Err(Failure::BrokenPipe),
                 Err(failure) => {
@@ -147,7 +165,9 @@ impl Session {
                 folding: &described,
             })
         } else {
-            return Err(Failure::new("neither `tokens` nor `response`").hint("a row needs one of them"));
+            return Err(
+                Failure::new("neither `tokens` nor `response`").hint("a row needs one of them")
+            );
         };
         let prompt = match (&row.prompt_tokens, &row.prompt, self.tokenizers.loaded()) {
             (Some(tokens), ..) => Some(tokens.clone()),
@@ -162,10 +182,18 @@ impl Session {
     }
 
     fn print(&mut self, id: Option<Value>, report: &Report) -> Result<()> {
-        let reason = report.verdict.reason().map(|reason| format!("{}: {reason}", reason.name()));
+        let reason = report
+            .verdict
+            .reason()
+            .map(|reason| format!("{}: {reason}", reason.name()));
         if !self.json {
-            let name = id.map_or_else(|| "pooled".to_owned(), |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
-            let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let name = id.map_or_else(
+                || "pooled".to_owned(),
+                |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned),
+            );
+            let why = reason
+                .map(|reason| format!(" ({reason})"))
+                .unwrap_or_default();
             return self.output.line(&format!(
                 "{name:>8} {:>7} {:>7} {:>10}  {}{why}",
                 report.tokens,
@@ -244,7 +272,10 @@ impl Tokenizers {
 
     /// The digest that ids in the corpus are said to have.
     fn given(&self) -> Option<[u8; 32]> {
-        self.loaded.as_ref().filter(|_| self.given).map(Tokenizer::digest)
+        self.loaded
+            .as_ref()
+            .filter(|_| self.given)
+            .map(Tokenizer::digest)
     }
 
     fn loaded(&self) -> Option<&Tokenizer> {

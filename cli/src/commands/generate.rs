@@ -33,7 +33,11 @@ pub(crate) fn run(args: &Generate) -> Result<Answer> {
     let rows = read_prompts(&args.prompts)?;
     let model_path = marks::resolve(&args.model)?;
     let tokenizer = marks::open_tokenizer(&model_path)?;
-    let mark = if args.plain { None } else { Some(Arc::new(mark(args, &tokenizer)?)) };
+    let mark = if args.plain {
+        None
+    } else {
+        Some(Arc::new(mark(args, &tokenizer)?))
+    };
 
     let model = marks::load_model(&model_path)?;
     let prompts = rows
@@ -43,12 +47,28 @@ pub(crate) fn run(args: &Generate) -> Result<Answer> {
 
     let run = run_name(args, &prompts, &tokenizer, &model, mark.as_deref())?;
     let (mut journal, mut finished) = Journal::open(&args.out, &run)?;
-    let todo: Vec<u64> = (0..).zip(&rows).map(|(row, _)| row).filter(|row| !finished.contains_key(row)).collect();
+    let todo: Vec<u64> = (0..)
+        .zip(&rows)
+        .map(|(row, _)| row)
+        .filter(|row| !finished.contains_key(row))
+        .collect();
     if !finished.is_empty() {
-        say(&format!("going on with an earlier run: {} of {} rows are done", finished.len(), rows.len()));
+        say(&format!(
+            "going on with an earlier run: {} of {} rows are done",
+            finished.len(),
+            rows.len()
+        ));
     }
-    let left: Vec<Vec<u32>> = todo.iter().zip(pick(&prompts, &todo)).map(|(_, prompt)| prompt.clone()).collect();
-    let bar = progress::bar((todo.len() * args.max_tokens) as u64, "generating", "tokens");
+    let left: Vec<Vec<u32>> = todo
+        .iter()
+        .zip(pick(&prompts, &todo))
+        .map(|(_, prompt)| prompt.clone())
+        .collect();
+    let bar = progress::bar(
+        (todo.len() * args.max_tokens) as u64,
+        "generating",
+        "tokens",
+    );
     let writer = Writer {
         model: &model,
         vocabulary: tokenizer.vocabulary(),
@@ -63,7 +83,8 @@ pub(crate) fn run(args: &Generate) -> Result<Answer> {
         Ok(())
     });
     bar.finish_and_clear();
-    let outcome = outcome.and_then(|()| write_out(args, &rows, &finished, &tokenizer, mark.as_deref()));
+    let outcome =
+        outcome.and_then(|()| write_out(args, &rows, &finished, &tokenizer, mark.as_deref()));
     journal.remove();
     outcome?;
     say(&format!(
@@ -77,7 +98,8 @@ pub(crate) fn run(args: &Generate) -> Result<Answer> {
 }
 
 fn pick<'a>(prompts: &'a [Vec<u32>], rows: &'a [u64]) -> impl Iterator<Item = &'a Vec<u32>> {
-    rows.iter().filter_map(|&row| prompts.get(usize::try_from(row).ok()?))
+    rows.iter()
+        .filter_map(|&row| prompts.get(usize::try_from(row).ok()?))
 }
 
 fn limits(args: &Generate) -> Limits {
@@ -99,17 +121,32 @@ fn read_prompts(path: &Path) -> Result<Vec<Prompt>> {
     let mut lines = Lines::new(files::open(path)?);
     let mut prompts = Vec::new();
     while let Some((line, text)) = lines.next().map_err(|error| Failure::io(path, &error))? {
-        let prompt = text.and_then(rows::parse::<Map<String, Value>>).and_then(|columns| {
-            let text = match columns.get("prompt") {
-                Some(Value::String(text)) => text.clone(),
-                _ => return Err(Failure::new("no `prompt`").hint("a row needs a `prompt` of text")),
-            };
-            Ok(Prompt { line, columns, text })
-        });
-        prompts.push(prompt.map_err(|failure| failure.context(format_args!("{}, line {line}", path.display())))?);
+        let prompt = text
+            .and_then(rows::parse::<Map<String, Value>>)
+            .and_then(|columns| {
+                let text = match columns.get("prompt") {
+                    Some(Value::String(text)) => text.clone(),
+                    _ => {
+                        return Err(
+                            Failure::new("no `prompt`").hint("a row needs a `prompt` of text")
+                        );
+                    }
+                };
+                Ok(Prompt {
+                    line,
+                    columns,
+                    text,
+                })
+            });
+        prompts.push(
+            prompt.map_err(|failure| {
+                failure.context(format_args!("{}, line {line}", path.display()))
+            })?,
+        );
     }
     if prompts.is_empty() {
-        return Err(Failure::new(format!("{}: no rows", path.display())).hint("give one JSON object with a `prompt` per line"));
+        return Err(Failure::new(format!("{}: no rows", path.display()))
+            .hint("give one JSON object with a `prompt` per line"));
     }
     Ok(prompts)
 }
@@ -118,20 +155,31 @@ fn encode(tokenizer: &Tokenizer, row: &Prompt, raw: bool) -> Result<Vec<u32>> {
     let tokens = if raw {
         tokenizer.encode(&row.text)
     } else {
-        tokenizer.chat(&[Message::user(&row.text)]).and_then(|text| tokenizer.encode_chat(&text))
+        tokenizer
+            .chat(&[Message::user(&row.text)])
+            .and_then(|text| tokenizer.encode_chat(&text))
     };
-    tokens.map_err(|error| Failure::from(error.context(format_args!("prompt of line {}", row.line))))
+    tokens
+        .map_err(|error| Failure::from(error.context(format_args!("prompt of line {}", row.line))))
 }
 
 fn mark(args: &Generate, tokenizer: &Tokenizer) -> Result<Mark> {
     let Some(key) = &args.key else {
-        return Err(Failure::new("no key to mark with").hint("give --key, or --plain for text without a mark"));
+        return Err(Failure::new("no key to mark with")
+            .hint("give --key, or --plain for text without a mark"));
     };
     let key = files::read_key(key)?;
-    let account = args.account_key.as_deref().map(files::read_key).transpose()?;
+    let account = args
+        .account_key
+        .as_deref()
+        .map(files::read_key)
+        .transpose()?;
     if account.is_some() && key.path().role() != Role::Campaign {
-        return Err(Failure::new(format!("--key {} is not a campaign key", key.path()))
-            .hint("with --account-key, --key is the campaign's: derive one at epoch/campaign/id"));
+        return Err(
+            Failure::new(format!("--key {} is not a campaign key", key.path())).hint(
+                "with --account-key, --key is the campaign's: derive one at epoch/campaign/id",
+            ),
+        );
     }
     let keys: Vec<_> = std::iter::once(&key).chain(&account).collect();
     let (scheme, window) = match args.profile {
@@ -145,11 +193,15 @@ fn mark(args: &Generate, tokenizer: &Tokenizer) -> Result<Mark> {
         ("delta", args.delta),
         ("depth", args.depth),
     ];
-    let given: Vec<_> = given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let given: Vec<_> = given
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
     let scheme = Parameters::new(scheme, &given)?;
     let tokenizer = TokenizerId::new(tokenizer.digest(), tokenizer.vocabulary())?;
     let profile = format!("{:?}", args.profile).to_lowercase();
-    let record = Record::new(scheme, args.window.unwrap_or(window), &keys, tokenizer)?.with_profile(&profile);
+    let record = Record::new(scheme, args.window.unwrap_or(window), &keys, tokenizer)?
+        .with_profile(&profile);
     Ok(Mark::new(&record, &keys)?)
 }
 
@@ -159,13 +211,22 @@ fn threshold(gamma: f64) -> Result<f64> {
     if (1.0..4_294_967_296.0).contains(&threshold) {
         return Ok(threshold);
     }
-    Err(Failure::new(format!("--gamma is {gamma}; it must lie between 0 and 1")))
+    Err(Failure::new(format!(
+        "--gamma is {gamma}; it must lie between 0 and 1"
+    )))
 }
 
 /// Names a run by everything its rows depend on.
-fn run_name(args: &Generate, prompts: &[Vec<u32>], tokenizer: &Tokenizer, model: &dyn Model, mark: Option<&Mark>) -> Result<String> {
+fn run_name(
+    args: &Generate,
+    prompts: &[Vec<u32>],
+    tokenizer: &Tokenizer,
+    model: &dyn Model,
+    mark: Option<&Mark>,
+) -> Result<String> {
     let record = mark.map(|mark| mark.record().to_json());
-    let model_bytes = std::fs::metadata(marks::resolve(&args.model)?).map_or(0, |metadata| metadata.len());
+    let model_bytes =
+        std::fs::metadata(marks::resolve(&args.model)?).map_or(0, |metadata| metadata.len());
     let settings = format!(
         "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         (args.temperature, args.top_k, args.top_p, args.min_p),
@@ -194,7 +255,10 @@ fn write_out(
         if !columns.contains_key("id") {
             columns.shift_insert(0, "id".to_owned(), Value::from(row.line));
         }
-        columns.insert("response".to_owned(), Value::from(tokenizer.decode(tokens)?));
+        columns.insert(
+            "response".to_owned(),
+            Value::from(tokenizer.decode(tokens)?),
+        );
         columns.insert("tokens".to_owned(), Value::from(tokens.as_slice()));
         output.line(&Value::from(columns).to_string())?;
     }

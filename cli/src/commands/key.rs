@@ -41,7 +41,10 @@ fn new(out: &Path) -> Result<Answer> {
     getrandom::fill(&mut *bytes)
         .map_err(|error| Failure::new(format!("the system gave no random bytes: {error}")))?;
     files::write_secret(out, &RootKey::from_bytes(*bytes).to_json())?;
-    say(&format!("{}: a new root key; keep it offline, and a copy of it elsewhere", out.display()));
+    say(&format!(
+        "{}: a new root key; keep it offline, and a copy of it elsewhere",
+        out.display()
+    ));
     Ok(Answer::Yes)
 }
 
@@ -50,7 +53,10 @@ fn derive(root: &Path, path: &str, out: &Path, register: &Register) -> Result<An
     let key = files::read_root(root)?.derive(&path);
     files::write_secret(out, &key.to_json())?;
     let commitment = base16ct::lower::encode_string(&key.commitment());
-    say(&format!("{}: key {path}, commitment {commitment}", out.display()));
+    say(&format!(
+        "{}: key {path}, commitment {commitment}",
+        out.display()
+    ));
     // Controls and decoys are committed to in every epoch without being named.
     if let Some(list) = register.file(root)
         && !matches!(path.role(), Role::Control | Role::Decoy)
@@ -60,10 +66,23 @@ fn derive(root: &Path, path: &str, out: &Path, register: &Register) -> Result<An
     Ok(Answer::Yes)
 }
 
-fn commit(root: &Path, epoch: &str, paths: &[String], out: &Path, register: &Register) -> Result<Answer> {
-    let mut named: BTreeSet<KeyPath> = paths.iter().map(|path| path.parse()).collect::<taggant_core::Result<_>>()?;
+fn commit(
+    root: &Path,
+    epoch: &str,
+    paths: &[String],
+    out: &Path,
+    register: &Register,
+) -> Result<Answer> {
+    let mut named: BTreeSet<KeyPath> = paths
+        .iter()
+        .map(|path| path.parse())
+        .collect::<taggant_core::Result<_>>()?;
     if let Some(list) = register.file(root).filter(|list| list.exists()) {
-        named.extend(registered(&list)?.into_iter().filter(|path| path.epoch() == epoch));
+        named.extend(
+            registered(&list)?
+                .into_iter()
+                .filter(|path| path.epoch() == epoch),
+        );
     }
     let named: Vec<KeyPath> = named.into_iter().collect();
     let commitment = Epoch::commit(&files::read_root(root)?, epoch, &named)?;
@@ -78,7 +97,9 @@ fn commit(root: &Path, epoch: &str, paths: &[String], out: &Path, register: &Reg
         base16ct::lower::encode_string(&commitment.root())
     ));
     if named.is_empty() {
-        say("note: no key of this epoch was derived yet, so only controls and decoys are committed to");
+        say(
+            "note: no key of this epoch was derived yet, so only controls and decoys are committed to",
+        );
     }
     say("next: have the root time-stamped before anything is served under these keys");
     Ok(Answer::Yes)
@@ -106,7 +127,9 @@ struct Entry {
 }
 
 fn append(list: &Path, path: &KeyPath, commitment: String) -> Result<()> {
-    let fail = |error: std::io::Error| Failure::io(list, &error).hint("name another list with --register, or use --no-register");
+    let fail = |error: std::io::Error| {
+        Failure::io(list, &error).hint("name another list with --register, or use --no-register")
+    };
     let entry = Entry {
         path: path.to_string(),
         commitment,
@@ -119,7 +142,9 @@ fn append(list: &Path, path: &KeyPath, commitment: String) -> Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(list).map_err(fail)?;
     // One write: lines of derivations that run side by side do not mix.
-    file.write_all(line.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)
+    file.write_all(line.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(fail)
 }
 
 fn registered(list: &Path) -> Result<Vec<KeyPath>> {
@@ -129,7 +154,9 @@ fn registered(list: &Path) -> Result<Vec<KeyPath>> {
         let path = line
             .and_then(rows::parse::<Entry>)
             .and_then(|entry| entry.path.parse().map_err(Failure::from))
-            .map_err(|failure| failure.context(format_args!("{}, line {number}", list.display())))?;
+            .map_err(|failure| {
+                failure.context(format_args!("{}, line {number}", list.display()))
+            })?;
         paths.push(path);
     }
     Ok(paths)

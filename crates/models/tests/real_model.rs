@@ -1,31 +1,14 @@
 //! The engine on real weights: SmolLM2-135M-Instruct, Q4_1.
-//!
-//! These tests run when `TAGGANT_TEST_MODEL` names its GGUF file (`taggant model pull
-//! smollm2-135m` fetches it) and pass without a look otherwise.
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        env, fs,
-        io::Cursor,
-        sync::{Mutex, OnceLock},
-    };
+    use std::{fs, io::Cursor, sync::Mutex};
+    use taggant_tests::model::{model, path};
 
     use taggant_core::ErrorKind;
     use taggant_models::{
         Exchange, Limits, Llama, Response, conformance, generate, score, score_with,
     };
-
-    fn path() -> Option<String> {
-        env::var("TAGGANT_TEST_MODEL").ok()
-    }
-
-    /// The model, loaded once for all tests.
-    fn model() -> Option<&'static Llama> {
-        static MODEL: OnceLock<Option<Llama>> = OnceLock::new();
-        let load = || path().map(|path| Llama::load(path.as_ref(), |_, _| ()).unwrap());
-        MODEL.get_or_init(load).as_ref()
-    }
 
     /// Token sequences with the log-probabilities that `data/smollm2.py` computed in f64.
     fn oracle() -> Vec<(Vec<u32>, Vec<f64>)> {
@@ -50,7 +33,7 @@ mod tests {
 
     #[test]
     fn log_probabilities_match_an_independent_f64_computation() {
-        let Some(model) = model() else { return };
+        let model = model();
         let oracle = oracle();
         let exchanges: Vec<Exchange<'_>> = oracle
             .iter()
@@ -81,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_model_keeps_the_contract() {
-        let Some(model) = model() else { return };
+        let model = model();
         conformance::check(model).unwrap();
     }
 
@@ -89,7 +72,7 @@ mod tests {
     /// prompts of different lengths; and scoring the result sees those bits again.
     #[test]
     fn a_row_is_the_same_in_every_batch() {
-        let Some(model) = model() else { return };
+        let model = model();
         let text = &oracle()[1].0;
         let prompts: Vec<Vec<u32>> = (0..32)
             .map(|i| text[i..i + 1 + i * 5 % 23].to_vec())
@@ -157,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_real_file_cut_anywhere_is_a_format_error() {
-        let Some(path) = path() else { return };
+        let path = path();
         let bytes = fs::read(path).unwrap();
         let ends = (0..64)
             .map(|i| i * 31)
@@ -171,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_model_answers_a_question() {
-        let Some(model) = model() else { return };
+        let model = model();
         // The chat template around "What is the capital of France?", from llama.cpp's tokenizer.
         let prompt = [
             1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47, 2, 198, 1, 520, 9531, 198,

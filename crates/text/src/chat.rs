@@ -60,7 +60,8 @@ impl Tokenizer {
                 ))
             },
         );
-        let turn = |message: &Message<'_>| context! { role => message.role, content => message.content };
+        let turn =
+            |message: &Message<'_>| context! { role => message.role, content => message.content };
         let values = context! {
             messages => messages.iter().map(turn).collect::<Vec<_>>(),
             add_generation_prompt => true,

@@ -31,41 +31,95 @@ pub fn all() -> Vec<(String, String)> {
         files.push((format!("{name}.json"), compact(&text)));
     };
 
-    add("key/leaf-zero-root", "all-zero root", leaf(ROOTS[0], "forensic", "2026-12/campaign/east"));
-    add("key/leaf-account", "an account under a counting root", leaf(ROOTS[1], "forensic", "2026-12/account/7f3a"));
-    add("key/leaf-public", "the same path in the public family is another key", leaf(ROOTS[1], "public", "2026-12/account/7f3a"));
-    add("key/leaf-longest", "labels of 64 bytes with every kind of character", {
-        let label = format!("Z9._-{}", "a".repeat(59));
-        leaf(ROOTS[2], "forensic", &format!("{label}/pseudonym/{label}"))
-    });
-    add("key/epoch-empty", "no named leaf: 999 controls and 1,049 decoys", epoch(ROOTS[1], "2026-12", &[]));
-    add("key/epoch-two", "a campaign and an account", epoch(ROOTS[1], "2026-12", &["campaign/east", "account/7f3a"]));
+    add(
+        "key/leaf-zero-root",
+        "all-zero root",
+        leaf(ROOTS[0], "forensic", "2026-12/campaign/east"),
+    );
+    add(
+        "key/leaf-account",
+        "an account under a counting root",
+        leaf(ROOTS[1], "forensic", "2026-12/account/7f3a"),
+    );
+    add(
+        "key/leaf-public",
+        "the same path in the public family is another key",
+        leaf(ROOTS[1], "public", "2026-12/account/7f3a"),
+    );
+    add(
+        "key/leaf-longest",
+        "labels of 64 bytes with every kind of character",
+        {
+            let label = format!("Z9._-{}", "a".repeat(59));
+            leaf(ROOTS[2], "forensic", &format!("{label}/pseudonym/{label}"))
+        },
+    );
+    add(
+        "key/epoch-empty",
+        "no named leaf: 999 controls and 1,049 decoys",
+        epoch(ROOTS[1], "2026-12", &[]),
+    );
+    add(
+        "key/epoch-two",
+        "a campaign and an account",
+        epoch(ROOTS[1], "2026-12", &["campaign/east", "account/7f3a"]),
+    );
 
     for window in 1..=8 {
         let name = format!("prf/window-{window}");
-        add(&name, &format!("{window} tokens: {} AES blocks", (window + 1_usize).div_ceil(4)), words(window));
+        add(
+            &name,
+            &format!(
+                "{window} tokens: {} AES blocks",
+                (window + 1_usize).div_ceil(4)
+            ),
+            words(window),
+        );
     }
 
     for (name, tokens) in [
         ("one", vec![0]),
         ("two", vec![318, 257]),
         ("three-largest", vec![2_097_151; 3]),
-        ("nine", vec![1, 20, 300, 4000, 50_000, 600_000, 2_097_151, 8, 9]),
+        (
+            "nine",
+            vec![1, 20, 300, 4000, 50_000, 600_000, 2_097_151, 8, 9],
+        ),
         ("collision-a", COLLISION[0].to_vec()),
         ("collision-b", COLLISION[1].to_vec()),
     ] {
         let identity = hex(&reference::identity(&tokens).to_be_bytes());
-        add(&format!("identity/{name}"), "identity of a sequence", Scenario::Identity { tokens, identity });
+        add(
+            &format!("identity/{name}"),
+            "identity of a sequence",
+            Scenario::Identity { tokens, identity },
+        );
     }
 
     for (scheme, fields) in schemes() {
-        for (windows, layers) in [(vec![1], "one"), (vec![2], "one"), (vec![4], "one"), (vec![2, 2], "two"), (vec![1, 3], "two")] {
+        for (windows, layers) in [
+            (vec![1], "one"),
+            (vec![2], "one"),
+            (vec![4], "one"),
+            (vec![2, 2], "two"),
+            (vec![1, 3], "two"),
+        ] {
             let shape: Vec<_> = windows.iter().map(ToString::to_string).collect();
             let name = format!("detection/{scheme}-{}", shape.join("-"));
-            let case = format!("{layers} layer(s); repeats, prompts, a row shorter than the window and an empty row");
-            add(&name, &case, detection(&fields, &windows, rows(u64::from(windows.len() == 2))));
+            let case = format!(
+                "{layers} layer(s); repeats, prompts, a row shorter than the window and an empty row"
+            );
+            add(
+                &name,
+                &case,
+                detection(&fields, &windows, rows(u64::from(windows.len() == 2))),
+            );
         }
-        add(&format!("embedding/{scheme}"), "a vocabulary of 23 tokens, two of them impossible", embedding(&fields));
+        add(
+            &format!("embedding/{scheme}"),
+            "a vocabulary of 23 tokens, two of them impossible",
+            embedding(&fields),
+        );
     }
     let crossing = vec![
         (vec![5, 6, 7], vec![7, 8, 5, 6, 9]),
@@ -77,31 +131,56 @@ pub fn all() -> Vec<(String, String)> {
         "windows of the prompt, and those that straddle its end, are not scored",
         detection(&schemes()[0].1, &[2], crossing),
     );
-    let colliding = vec![(vec![], COLLISION[0].to_vec()), (vec![], COLLISION[1].to_vec())];
+    let colliding = vec![
+        (vec![], COLLISION[0].to_vec()),
+        (vec![], COLLISION[1].to_vec()),
+    ];
     add(
         "detection/colliding-units",
         "two units with one identity count once in the pool",
         detection(&schemes()[0].1, &[2], colliding),
     );
 
-    add("digest/gaps", "an id without entry, padding entries inside and at the end, and one that is padding for another id", {
-        let tokens = ["a", "Ġ", "t", "h", "e", "Ġt", "he", "Ġthe", "", "[PAD9]", "[PAD11]", "Ã©", "[PAD12]", ""];
-        let tokens = tokens.iter().map(|token| (!token.is_empty()).then(|| (*token).to_owned())).collect();
-        digest(tokens, &[("Ġ", "t"), ("h", "e"), ("Ġt", "he")])
-    });
-    add("digest/no-merges", "a tokenizer without merges", digest(vec![Some("x".to_owned()), Some("y".to_owned())], &[]));
+    add(
+        "digest/gaps",
+        "an id without entry, padding entries inside and at the end, and one that is padding for another id",
+        {
+            let tokens = [
+                "a", "Ġ", "t", "h", "e", "Ġt", "he", "Ġthe", "", "[PAD9]", "[PAD11]", "Ã©",
+                "[PAD12]", "",
+            ];
+            let tokens = tokens
+                .iter()
+                .map(|token| (!token.is_empty()).then(|| (*token).to_owned()))
+                .collect();
+            digest(tokens, &[("Ġ", "t"), ("h", "e"), ("Ġt", "he")])
+        },
+    );
+    add(
+        "digest/no-merges",
+        "a tokenizer without merges",
+        digest(vec![Some("x".to_owned()), Some("y".to_owned())], &[]),
+    );
 
     for (name, case, expect, text) in records() {
-        add(&format!("record/{name}"), case, Scenario::Record {
-            expect: expect.to_owned(),
-            text,
-        });
+        add(
+            &format!("record/{name}"),
+            case,
+            Scenario::Record {
+                expect: expect.to_owned(),
+                text,
+            },
+        );
     }
     for (name, case, expect, text) in key_files() {
-        add(&format!("key-file/{name}"), case, Scenario::KeyFile {
-            expect: expect.to_owned(),
-            text,
-        });
+        add(
+            &format!("key-file/{name}"),
+            case,
+            Scenario::KeyFile {
+                expect: expect.to_owned(),
+                text,
+            },
+        );
     }
     files
 }
@@ -144,7 +223,10 @@ fn leaf(root: &str, family: &str, path: &str) -> Scenario {
 }
 
 fn epoch(root: &str, epoch: &str, named: &[&str]) -> Scenario {
-    let pairs: Vec<(&str, &str)> = named.iter().map(|leaf| leaf.split_once('/').unwrap()).collect();
+    let pairs: Vec<(&str, &str)> = named
+        .iter()
+        .map(|leaf| leaf.split_once('/').unwrap())
+        .collect();
     let leaves = reference::epoch_leaves(&unhex(root), "forensic", epoch, &pairs);
     Scenario::Epoch {
         root: root.to_owned(),
@@ -164,7 +246,9 @@ fn words(length: usize) -> Scenario {
     Scenario::Words {
         key: hex(&key),
         context: reference::context_word(&key, &window),
-        words: candidates.map(|candidate| (candidate, reference::word(&key, &window, candidate))).to_vec(),
+        words: candidates
+            .map(|candidate| (candidate, reference::word(&key, &window, candidate)))
+            .to_vec(),
         window,
     }
 }
@@ -173,8 +257,14 @@ fn schemes() -> [(&'static str, Map<String, Value>); 3] {
     let fields = |value: Value| value.as_object().unwrap().clone();
     [
         ("gumbel", fields(json!({"id": "gumbel/1"}))),
-        ("tournament", fields(json!({"id": "tournament/1", "depth": 12}))),
-        ("greenlist", fields(json!({"id": "greenlist/1", "threshold": 1_073_741_824, "delta": 2}))),
+        (
+            "tournament",
+            fields(json!({"id": "tournament/1", "depth": 12})),
+        ),
+        (
+            "greenlist",
+            fields(json!({"id": "greenlist/1", "threshold": 1_073_741_824, "delta": 2})),
+        ),
     ]
 }
 
@@ -191,19 +281,33 @@ fn rows(seed: u64) -> Vec<(Vec<u32>, Vec<u32>)> {
     ]
 }
 
-fn detection(fields: &Map<String, Value>, windows: &[usize], rows: Vec<(Vec<u32>, Vec<u32>)>) -> Scenario {
+fn detection(
+    fields: &Map<String, Value>,
+    windows: &[usize],
+    rows: Vec<(Vec<u32>, Vec<u32>)>,
+) -> Scenario {
     let mark = view::mark(ROOTS[1], fields, windows);
-    let word = |row: usize, position: usize, layer: usize| reference::unit_word(&mark, layer, &rows[row].1, position);
+    let word = |row: usize, position: usize, layer: usize| {
+        reference::unit_word(&mark, layer, &rows[row].1, position)
+    };
     let units: Vec<Vec<(usize, usize, u32)>> = rows
         .iter()
         .enumerate()
         .map(|(row, (prompt, response))| {
             let scored = reference::scored(&mark, prompt, response);
-            scored.into_iter().map(|(position, layer)| (position, layer, word(row, position, layer))).collect()
+            scored
+                .into_iter()
+                .map(|(position, layer)| (position, layer, word(row, position, layer)))
+                .collect()
         })
         .collect();
-    let total = |words: &mut dyn Iterator<Item = u32>| words.map(|word| reference::score(&mark.scheme, word)).sum();
-    let scores = units.iter().map(|units| total(&mut units.iter().map(|&(_, _, word)| word))).collect();
+    let total = |words: &mut dyn Iterator<Item = u32>| {
+        words.map(|word| reference::score(&mark.scheme, word)).sum()
+    };
+    let scores = units
+        .iter()
+        .map(|units| total(&mut units.iter().map(|&(_, _, word)| word)))
+        .collect();
     let pool = reference::pooled(&mark, &rows);
     Scenario::Detection {
         root: ROOTS[1].to_owned(),
@@ -212,7 +316,11 @@ fn detection(fields: &Map<String, Value>, windows: &[usize], rows: Vec<(Vec<u32>
         units,
         scores,
         pooled_units: pool.len(),
-        pooled_score: total(&mut pool.iter().map(|&(row, position, layer)| word(row, position, layer))),
+        pooled_score: total(
+            &mut pool
+                .iter()
+                .map(|&(row, position, layer)| word(row, position, layer)),
+        ),
         rows,
     }
 }
@@ -226,7 +334,9 @@ fn embedding(fields: &Map<String, Value>) -> Scenario {
     let total: f64 = weights.iter().sum();
     let p: Vec<f64> = weights.iter().map(|weight| weight / total).collect();
     let window = [11, 13];
-    let words: Vec<u32> = (0..23).map(|token| reference::word(&mark.layers[0].prf_key, &window, token)).collect();
+    let words: Vec<u32> = (0..23)
+        .map(|token| reference::word(&mark.layers[0].prf_key, &window, token))
+        .collect();
     let (chosen, probabilities) = match reference::reshape(&mark.scheme, &p, &words) {
         reference::Reshaped::Chosen(token) => (Some(token), None),
         reference::Reshaped::Weights(weights) => (None, Some(weights)),
@@ -248,7 +358,10 @@ fn digest(tokens: Vec<Option<String>>, merges: &[(&str, &str)]) -> Scenario {
     let digest = hex(&reference::tokenizer_digest(&borrowed, merges));
     Scenario::Digest {
         tokens,
-        merges: merges.iter().map(|(left, right)| ((*left).to_owned(), (*right).to_owned())).collect(),
+        merges: merges
+            .iter()
+            .map(|(left, right)| ((*left).to_owned(), (*right).to_owned()))
+            .collect(),
         digest,
     }
 }
@@ -281,27 +394,149 @@ fn records() -> Vec<TextCase> {
     vec![
         ("one-layer", "the smallest record", "ok", text(&good)),
         ("two-layers", "campaign and account", "ok", text(&two)),
-        ("greenlist", "parameters of a scheme", "ok", text(&record(json!({"id": "greenlist/1", "threshold": 1, "delta": 0.5}), vec![layer("account", 8)]))),
-        ("future-format", "another version", "Record", text(&with(&good, "/format", json!("taggant-record/2")))),
-        ("unknown-field", "a field nobody knows", "Record", text(&extra)),
-        ("repeated-field", "a scheme parameter twice", "Record", text(&good).replace(r#"{"id":"gumbel/1"}"#, r#"{"id":"tournament/1","depth":3,"depth":4}"#)),
-        ("unknown-scheme", "a scheme of another version", "Unsupported", text(&with(&good, "/scheme", json!({"id": "gumbel/9"})))),
-        ("unknown-score", "a statistic of another version", "Unsupported", text(&with(&good, "/score", json!("best")))),
-        ("unknown-parameter", "a parameter the scheme does not have", "Parameter", text(&with(&good, "/scheme", json!({"id": "gumbel/1", "depth": 3})))),
-        ("depth-33", "one past the limit", "Parameter", text(&with(&good, "/scheme", json!({"id": "tournament/1", "depth": 33})))),
-        ("depth-half", "not a whole number", "Parameter", text(&with(&good, "/scheme", json!({"id": "tournament/1", "depth": 2.5})))),
-        ("window-0", "no window", "Parameter", text(&with(&good, "/layers/0/window", json!(0)))),
-        ("window-9", "one past the limit", "Parameter", text(&with(&good, "/layers/0/window", json!(9)))),
-        ("short-key", "62 hex digits", "Record", text(&with(&good, "/layers/0/key", json!("ab".repeat(31))))),
-        ("upper-case-key", "upper-case hex", "Record", text(&with(&good, "/layers/0/key", json!("AB".repeat(32))))),
-        ("role-twin", "a role that cannot mark", "Key", text(&with(&good, "/layers/0/role", json!("twin")))),
-        ("account-first", "layers in the wrong order", "Key", text(&with(&with(&two, "/layers/0/role", json!("account")), "/layers/1/role", json!("campaign")))),
-        ("two-layers-unrouted", "two layers without a route", "Key", text(&unrouted)),
-        ("account-window-shorter", "the account window does not hold the campaign's", "Parameter", text(&with(&two, "/layers/1/window", json!(1)))),
-        ("vocabulary-1", "too small a vocabulary", "Parameter", text(&with(&good, "/tokenizer/vocabulary", json!(1)))),
-        ("vocabulary-too-large", "one past 2^21", "Parameter", text(&with(&good, "/tokenizer/vocabulary", json!((1 << 21) + 1)))),
+        (
+            "greenlist",
+            "parameters of a scheme",
+            "ok",
+            text(&record(
+                json!({"id": "greenlist/1", "threshold": 1, "delta": 0.5}),
+                vec![layer("account", 8)],
+            )),
+        ),
+        (
+            "future-format",
+            "another version",
+            "Record",
+            text(&with(&good, "/format", json!("taggant-record/2"))),
+        ),
+        (
+            "unknown-field",
+            "a field nobody knows",
+            "Record",
+            text(&extra),
+        ),
+        (
+            "repeated-field",
+            "a scheme parameter twice",
+            "Record",
+            text(&good).replace(
+                r#"{"id":"gumbel/1"}"#,
+                r#"{"id":"tournament/1","depth":3,"depth":4}"#,
+            ),
+        ),
+        (
+            "unknown-scheme",
+            "a scheme of another version",
+            "Unsupported",
+            text(&with(&good, "/scheme", json!({"id": "gumbel/9"}))),
+        ),
+        (
+            "unknown-score",
+            "a statistic of another version",
+            "Unsupported",
+            text(&with(&good, "/score", json!("best"))),
+        ),
+        (
+            "unknown-parameter",
+            "a parameter the scheme does not have",
+            "Parameter",
+            text(&with(
+                &good,
+                "/scheme",
+                json!({"id": "gumbel/1", "depth": 3}),
+            )),
+        ),
+        (
+            "depth-33",
+            "one past the limit",
+            "Parameter",
+            text(&with(
+                &good,
+                "/scheme",
+                json!({"id": "tournament/1", "depth": 33}),
+            )),
+        ),
+        (
+            "depth-half",
+            "not a whole number",
+            "Parameter",
+            text(&with(
+                &good,
+                "/scheme",
+                json!({"id": "tournament/1", "depth": 2.5}),
+            )),
+        ),
+        (
+            "window-0",
+            "no window",
+            "Parameter",
+            text(&with(&good, "/layers/0/window", json!(0))),
+        ),
+        (
+            "window-9",
+            "one past the limit",
+            "Parameter",
+            text(&with(&good, "/layers/0/window", json!(9))),
+        ),
+        (
+            "short-key",
+            "62 hex digits",
+            "Record",
+            text(&with(&good, "/layers/0/key", json!("ab".repeat(31)))),
+        ),
+        (
+            "upper-case-key",
+            "upper-case hex",
+            "Record",
+            text(&with(&good, "/layers/0/key", json!("AB".repeat(32)))),
+        ),
+        (
+            "role-twin",
+            "a role that cannot mark",
+            "Key",
+            text(&with(&good, "/layers/0/role", json!("twin"))),
+        ),
+        (
+            "account-first",
+            "layers in the wrong order",
+            "Key",
+            text(&with(
+                &with(&two, "/layers/0/role", json!("account")),
+                "/layers/1/role",
+                json!("campaign"),
+            )),
+        ),
+        (
+            "two-layers-unrouted",
+            "two layers without a route",
+            "Key",
+            text(&unrouted),
+        ),
+        (
+            "account-window-shorter",
+            "the account window does not hold the campaign's",
+            "Parameter",
+            text(&with(&two, "/layers/1/window", json!(1))),
+        ),
+        (
+            "vocabulary-1",
+            "too small a vocabulary",
+            "Parameter",
+            text(&with(&good, "/tokenizer/vocabulary", json!(1))),
+        ),
+        (
+            "vocabulary-too-large",
+            "one past 2^21",
+            "Parameter",
+            text(&with(&good, "/tokenizer/vocabulary", json!((1 << 21) + 1))),
+        ),
         ("empty", "nothing", "Record", String::new()),
-        ("truncated", "cut in the middle", "Record", text(&good)[..100].to_owned()),
+        (
+            "truncated",
+            "cut in the middle",
+            "Record",
+            text(&good)[..100].to_owned(),
+        ),
         ("array", "not an object", "Record", "[]".to_owned()),
     ]
 }
@@ -309,24 +544,86 @@ fn records() -> Vec<TextCase> {
 fn key_files() -> Vec<TextCase> {
     let hex = "0f".repeat(32);
     let file = |key: &str, path: &str| {
-        format!(r#"{{"format":"taggant-key/1","family":"forensic","path":"{path}","salt":"{hex}","key":"{key}"}}"#)
+        format!(
+            r#"{{"format":"taggant-key/1","family":"forensic","path":"{path}","salt":"{hex}","key":"{key}"}}"#
+        )
     };
     let path = "2026-12/campaign/east";
     vec![
         ("good", "a key file", "ok", file(&hex, path)),
-        ("good-newline", "with the line break that editors add", "ok", file(&hex, path) + "\n"),
+        (
+            "good-newline",
+            "with the line break that editors add",
+            "ok",
+            file(&hex, path) + "\n",
+        ),
         ("short-key", "62 hex digits", "Key", file(&hex[2..], path)),
-        ("long-key", "66 hex digits", "Key", file(&format!("{hex}00"), path)),
-        ("upper-case", "upper-case hex", "Key", file(&hex.to_uppercase(), path)),
-        ("not-hex", "a letter past f", "Key", file(&hex.replace('f', "g"), path)),
-        ("escaped", "an escape in the key", "Key", file(&format!("\\u0030{}", &hex[1..]), path)),
-        ("bad-path", "two labels", "Path", file(&hex, "2026-12/campaign")),
-        ("family", "an unknown family", "Key", file(&hex, path).replace("forensic", "secret")),
-        ("format", "another version", "Key", file(&hex, path).replace("taggant-key/1", "taggant-key/2")),
-        ("unknown-field", "a field nobody knows", "Key", file(&hex, path).replace(r#","key""#, r#","note":"x","key""#)),
-        ("repeated-field", "two keys", "Key", file(&hex, path).replace('}', &format!(r#","key":"{hex}"}}"#))),
-        ("truncated", "cut in the middle", "Key", file(&hex, path)[..90].to_owned()),
+        (
+            "long-key",
+            "66 hex digits",
+            "Key",
+            file(&format!("{hex}00"), path),
+        ),
+        (
+            "upper-case",
+            "upper-case hex",
+            "Key",
+            file(&hex.to_uppercase(), path),
+        ),
+        (
+            "not-hex",
+            "a letter past f",
+            "Key",
+            file(&hex.replace('f', "g"), path),
+        ),
+        (
+            "escaped",
+            "an escape in the key",
+            "Key",
+            file(&format!("\\u0030{}", &hex[1..]), path),
+        ),
+        (
+            "bad-path",
+            "two labels",
+            "Path",
+            file(&hex, "2026-12/campaign"),
+        ),
+        (
+            "family",
+            "an unknown family",
+            "Key",
+            file(&hex, path).replace("forensic", "secret"),
+        ),
+        (
+            "format",
+            "another version",
+            "Key",
+            file(&hex, path).replace("taggant-key/1", "taggant-key/2"),
+        ),
+        (
+            "unknown-field",
+            "a field nobody knows",
+            "Key",
+            file(&hex, path).replace(r#","key""#, r#","note":"x","key""#),
+        ),
+        (
+            "repeated-field",
+            "two keys",
+            "Key",
+            file(&hex, path).replace('}', &format!(r#","key":"{hex}"}}"#)),
+        ),
+        (
+            "truncated",
+            "cut in the middle",
+            "Key",
+            file(&hex, path)[..90].to_owned(),
+        ),
         ("empty", "nothing", "Key", String::new()),
-        ("binary", "32 raw bytes, as some tools write keys", "Key", "\u{1}".repeat(32)),
+        (
+            "binary",
+            "32 raw bytes, as some tools write keys",
+            "Key",
+            "\u{1}".repeat(32),
+        ),
     ]
 }
