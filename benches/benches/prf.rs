@@ -20,9 +20,21 @@ fn prf(c: &mut Criterion) {
         });
     }
     let prf = Prf::new(&[7; 16], 2);
+    // One block for four neighbours, or one for each: what packing is worth.
+    let mut all = vec![0; 1024];
+    group.bench_function("candidate of one window, neighbours packed", |b| {
+        b.iter(|| {
+            prf.scan(&[1, 2], 1024, |first, words| {
+                for (word, bytes) in all[first..].iter_mut().zip(words) {
+                    *word = u32::from_le_bytes(*bytes);
+                }
+            });
+            black_box(&mut all);
+        });
+    });
     let candidates = zipf(&mut rng(52), 128_256, 1024);
     let mut words = vec![0; 1024];
-    group.bench_function("candidate of one window", |b| {
+    group.bench_function("candidate of one window, one block each", |b| {
         b.iter(|| prf.candidates(&[1, 2], &candidates, black_box(&mut words)))
     });
     group.finish();

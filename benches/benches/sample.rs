@@ -52,15 +52,22 @@ fn sample(c: &mut Criterion) {
         let (_, _, green) = mark("greenlist", &[], 2, 1, vocabulary);
         let stream = Stream::resume(green, &[1, 2]).unwrap();
         let mut sampler = Sampler::new(Sampling::default()).unwrap();
-        let mut biased = rows[0].clone();
-        group.bench_function("bias greenlist", |b| {
-            b.iter(|| sampler.bias(&stream, black_box(&mut biased)).unwrap())
-        });
+        for batch in [1, 8, 64] {
+            let mut biased = rows[..batch].to_vec();
+            group.throughput(Throughput::Elements(batch as u64));
+            group.bench_function(format!("greenlist, bias, batch {batch}"), |b| {
+                b.iter(|| {
+                    for row in &mut biased {
+                        sampler.bias(&stream, black_box(row)).unwrap();
+                    }
+                });
+            });
+        }
 
         for (how, sampling) in [WHOLE, TOP_K, TOP_P] {
             for scheme in ["plain", "gumbel", "tournament", "greenlist"] {
                 for batch in [1, 8, 64] {
-                    if batch == 1 || sampling.top_k > 0 || scheme == "gumbel" {
+                    if batch == 1 || sampling.top_k > 0 || scheme != "tournament" {
                         select(&mut group, scheme, how, sampling, &rows, batch);
                     }
                 }

@@ -1,6 +1,6 @@
 //! `demo`: the whole path on a real model, on one screen.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Display, Formatter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -129,7 +129,7 @@ fn find_model(name: &str) -> Result<PathBuf> {
 struct Answers {
     tokens: Vec<Vec<u32>>,
     texts: Vec<String>,
-    perplexity: f64,
+    perplexity: Perplexity,
 }
 
 impl Answers {
@@ -151,20 +151,50 @@ impl Answers {
     }
 }
 
-/// How surprised the model is by what was written: e to the mean of −ln p.
-fn perplexity(tokens: &[Vec<u32>], prompts: &[Vec<u32>], model: &Llama) -> Result<f64> {
+/// How surprised the model is by what was written: e to the mean of −ln p over tokens.
+#[derive(Clone, Copy)]
+struct Perplexity {
+    value: f64,
+    /// One standard error. Answers are independent, their tokens are not: the variance of a ratio of sums over answers.
+    error: f64,
+}
+
+impl Perplexity {
+    /// From each answer's sum of −ln p and its number of tokens.
+    fn new(answers: &[(f64, f64)]) -> Self {
+        let tokens: f64 = answers.iter().map(|answer| answer.1).sum();
+        let mean = answers.iter().map(|answer| answer.0).sum::<f64>() / tokens;
+        let squares: f64 = answers
+            .iter()
+            .map(|(sum, count)| (sum - mean * count).powi(2))
+            .sum();
+        let value = mean.exp();
+        Self {
+            value,
+            error: value * squares.sqrt() / tokens,
+        }
+    }
+}
+
+impl Display for Perplexity {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} ± {:.1}", self.value, self.error)
+    }
+}
+
+fn perplexity(tokens: &[Vec<u32>], prompts: &[Vec<u32>], model: &Llama) -> Result<Perplexity> {
     let exchanges: Vec<Exchange<'_>> = prompts
         .iter()
         .zip(tokens)
         .map(|(prompt, response)| Exchange { prompt, response })
         .collect();
-    let (mut sum, mut count) = (0.0, 0_u32);
+    let mut answers = Vec::new();
     score(model as &dyn Model, &exchanges, cores(), |scored| {
-        sum += scored.log_probabilities.iter().sum::<f64>();
-        count += u32::try_from(scored.log_probabilities.len()).unwrap_or(u32::MAX);
+        let sums = scored.log_probabilities.iter();
+        answers.push(sums.fold((0.0, 0.0), |(sum, count), ln_p| (sum - ln_p, count + 1.0)));
         Ok(())
     })?;
-    Ok((-sum / f64::from(count)).exp())
+    Ok(Perplexity::new(&answers))
 }
 
 fn cores() -> usize {
@@ -175,7 +205,7 @@ fn cores() -> usize {
 struct Column {
     name: &'static str,
     cells: Vec<(String, Report)>,
-    perplexity: f64,
+    perplexity: Perplexity,
     sample: String,
 }
 
@@ -266,64 +296,55 @@ fn describe(screen: &mut String, args: &Demo, path: &Path, plain: &Answers, colu
         .file_stem()
         .map(|stem| stem.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let tokens: usize = plain.tokens.iter().map(Vec::len).sum();
     let _ = writeln!(
         screen,
-        "{model} answered {} questions four times, up to {} tokens each, at temperature 1 and top-p 0.95:\n\
-         once plainly, and once under each scheme with a secret key.\n",
+        "{model} answered {} questions four times, up to {} tokens each, at temperature 1 and\n\
+         top-p 0.95: once plainly, and once under each scheme with a secret key.\n",
         plain.tokens.len(),
         args.max_tokens
     );
-    let _ = write!(screen, "{:27}", "");
-    for column in columns {
-        let _ = write!(screen, "{:24}", column.name);
-    }
-    screen.push('\n');
-    for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
-        let _ = write!(screen, "{:27}", columns[0].cells[row].0);
+    let mut line = |label: &str, cell: &dyn Fn(&Column) -> String| {
+        let mut text = format!("{label:30}");
         for column in columns {
+            let _ = write!(text, "{:24}", cell(column));
+        }
+        let _ = writeln!(screen, "{}", text.trim_end());
+    };
+    line("", &|column| column.name.to_owned());
+    for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
+        line(&columns[0].cells[row].0, &|column| {
             let report = &column.cells[row].1;
             let verdict = match &report.verdict {
                 Verdict::Detected => "DETECTED",
                 Verdict::NotDetected => "not detected",
                 _ => "inconclusive",
             };
-            let _ = write!(screen, "{:10} {verdict:13}", report.p_value.to_string());
-        }
-        while screen.ends_with(' ') {
-            screen.pop();
-        }
-        screen.push('\n');
+            format!("{:9} {verdict}", report.p_value.to_string())
+        });
     }
-    let _ = write!(screen, "{:27}", "units scored");
-    for column in columns {
-        let _ = write!(screen, "{:<24}", column.cells[0].1.units);
-    }
-    let _ = write!(
-        screen,
-        "\n{:27}",
-        format!("perplexity (plain {:.1})", plain.perplexity)
+    line("units scored", &|column| {
+        column.cells[0].1.units.to_string()
+    });
+    line(
+        &format!("perplexity ({} plain)", plain.perplexity),
+        &|column| column.perplexity.to_string(),
     );
-    for column in columns {
-        let _ = write!(screen, "{:<24}", format!("{:.1}", column.perplexity));
-    }
     let _ = writeln!(
         screen,
-        "\n\nEach number is a p-value: the chance of a score this high if the text had nothing to do with the key. The key was\n\
-         drawn at random, so this holds for any text, and anyone can check it with other keys. At or below 1e-6 it is\n\
-         called detected: an innocent text is called so once in a million. A unit is two tokens and the one after them;\n\
-         each counts once. {tokens} plain tokens were written. gumbel and tournament leave every token's probability as it\n\
-         was; greenlist changes it, which its perplexity shows. What this cannot show: who wrote a text, or who copied it.\n"
+        "\nEach number is a p-value: the chance of a score this high if the text had nothing to do with\n\
+         the key. The key was drawn at random, so this holds for any text, and anyone can check it with\n\
+         other keys. At or below 1e-6 it is called detected: an innocent text is called so once in a\n\
+         million. A unit is two tokens and the one after them; each counts once. gumbel and tournament\n\
+         leave every token's probability as it was; greenlist changes it and costs perplexity (± one\n\
+         standard error). What this cannot show: who wrote a text, or who copied it.\n"
     );
     if let Some(column) = columns.first() {
-        let sample: String = column
+        let words = column
             .sample
             .split_whitespace()
             .collect::<Vec<_>>()
-            .join(" ")
-            .chars()
-            .take(230)
-            .collect();
+            .join(" ");
+        let sample: String = words.chars().take(175).collect();
         let _ = writeln!(screen, "Marked with {}: “{sample}…”", column.name);
     }
 }

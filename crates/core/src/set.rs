@@ -1,7 +1,7 @@
 //! A set of 64-bit keys: what decides, token by token, whether a window or a unit was seen before.
 //!
 //! Ours because it is the hot path of detection; against the general-purpose set it more than halves the cost of a token
-//! (benches/results). Open addressing with linear probing, at most half full.
+//! (benches/results). Open addressing with linear probing.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -34,14 +34,14 @@ impl Set {
             zero: false,
             multiplier: RandomState::new().hash_one(0) | 1,
         };
-        set.renew(len);
+        set.renew(slots_for(len));
         set
     }
 
     /// Adds a key; true when it is new.
     #[inline]
     pub fn insert(&mut self, key: u64) -> bool {
-        if 2 * self.len >= self.slots.len() {
+        if SPARSE * self.len >= self.slots.len() {
             self.grow();
         }
         let fresh = self.place(key);
@@ -63,7 +63,7 @@ impl Set {
     pub fn clear(&mut self, len: usize) {
         // A row of a few hundred tokens after one of a million must not wipe the million's room.
         if self.slots.len() < slots_for(len) || self.slots.len() > 16 * slots_for(len) {
-            self.renew(len);
+            self.renew(slots_for(len));
         } else {
             self.slots.fill(0);
         }
@@ -83,22 +83,20 @@ impl Set {
         self.len == 0
     }
 
-    fn renew(&mut self, len: usize) -> Vec<u64> {
-        let slots = vec![0; slots_for(len)];
-        self.shift = 64 - slots.len().trailing_zeros();
-        std::mem::replace(&mut self.slots, slots)
+    /// Takes `slots` empty slots, a power of two, and gives back the old ones.
+    fn renew(&mut self, slots: usize) -> Vec<u64> {
+        self.shift = 64 - slots.trailing_zeros();
+        std::mem::replace(&mut self.slots, vec![0; slots])
     }
 
     #[cold]
     fn grow(&mut self) {
-        // Small sets grow fast: moving keys and touching fresh memory is most of what a growing set costs.
-        let factor = if self.len < 1 << 16 { 4 } else { 2 };
-        for key in self
-            .renew(factor * self.len)
-            .into_iter()
-            .filter(|&key| key != 0)
-        {
-            self.place(key);
+        // Small sets grow fast, so that few keys are moved often; large ones double, so that little memory is idle.
+        let factor = if self.slots.len() < 1 << 17 { 8 } else { 2 };
+        for key in self.renew(factor * self.slots.len()) {
+            if key != 0 {
+                self.place(key);
+            }
         }
     }
 
@@ -107,9 +105,23 @@ impl Set {
         if key == 0 {
             return !std::mem::replace(&mut self.zero, true);
         }
+        let slot = self.slot(key);
+        let first = &mut self.slots[slot];
+        let found = *first;
+        // Whether a key is new is what nobody can predict, so it must not be a branch; that another key is in its place is rare.
+        *first = if found == 0 { key } else { found };
+        if (found == 0) | (found == key) {
+            return found == 0;
+        }
+        self.place_after(slot, key)
+    }
+
+    #[cold]
+    fn place_after(&mut self, taken: usize, key: u64) -> bool {
         let mask = self.slots.len() - 1;
-        let mut slot = self.slot(key);
+        let mut slot = taken;
         loop {
+            slot = (slot + 1) & mask;
             let found = &mut self.slots[slot];
             if *found == 0 {
                 *found = key;
@@ -118,7 +130,6 @@ impl Set {
             if *found == key {
                 return false;
             }
-            slot = (slot + 1) & mask;
         }
     }
 
@@ -133,8 +144,12 @@ impl Set {
     }
 }
 
+/// Slots for each key, at least. Sparse on purpose: a key that finds its first slot taken by another costs a mispredicted branch,
+/// which is most of an insertion's time.
+const SPARSE: usize = 2;
+
 fn slots_for(len: usize) -> usize {
-    (2 * len + 2).next_power_of_two().max(16)
+    (SPARSE * len).next_power_of_two().max(16)
 }
 
 #[cfg(test)]
