@@ -252,7 +252,7 @@ fn detection(scenario: Scenario) {
     let mut detector = Detector::new(&record, &borrowed).unwrap();
     for ((prompt, response), (units, score)) in rows.iter().zip(units.iter().zip(scores)) {
         for &(position, layer, word) in units {
-            assert_eq!(mark.owner(response, position), Some(layer));
+            assert_eq!(mark.partition().owner(response, position), Some(layer));
             let mut found = [0];
             let scheme = mark.layers()[layer].scheme().unwrap();
             scheme.words(response, &[u32::try_from(position).unwrap()], &mut found);

@@ -203,9 +203,6 @@ fn no_repeats<'de, D: Deserializer<'de>>(
     deserializer.deserialize_map(Fields)
 }
 
-/// The one statistic this version knows.
-const SCORE: &str = "sum";
-
 impl Record {
     /// The record as JSON (SPEC.md §6), with line breaks.
     #[must_use]
@@ -220,7 +217,7 @@ impl Record {
             format: RECORD_FORMAT.to_owned(),
             profile: self.profile.clone(),
             scheme,
-            score: SCORE.to_owned(),
+            score: self.score.name().to_owned(),
             layers: self
                 .layers
                 .iter()
@@ -251,15 +248,7 @@ impl Record {
             Error::new(ErrorKind::Record, format!("not a mark record: {error}"))
         })?;
         check_format(&file.format, RECORD_FORMAT, ErrorKind::Record)?;
-        if file.score != SCORE {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "score `{}` is unknown; this version knows {SCORE}",
-                    file.score.escape_debug()
-                ),
-            ));
-        }
+        let score = file.score.parse()?;
         let id = file
             .scheme
             .get("id")
@@ -294,6 +283,7 @@ impl Record {
         Self {
             profile: file.profile,
             scheme: Parameters::new(id, &parameters.collect::<Result<Vec<_>>>()?)?,
+            score,
             layers: layers.collect::<Result<_>>()?,
             route: route.transpose()?,
             tokenizer: TokenizerId::new(

@@ -25,6 +25,7 @@
 
 mod candidates;
 mod commit;
+mod decoy;
 mod domain;
 pub mod error;
 pub mod hazmat;
@@ -32,12 +33,15 @@ pub mod hazmat;
 mod json;
 mod key;
 mod mark;
+mod partition;
 mod prf;
 mod record;
 mod scheme;
 pub mod schemes;
+mod score;
 mod set;
 pub mod simd;
+mod tile;
 pub mod window;
 
 #[doc = include_str!("../SPEC.md")]
@@ -48,10 +52,14 @@ pub mod design {}
 
 pub use candidates::{Candidates, Scratch};
 pub use commit::{CONTROLS, Epoch};
+pub use decoy::Decoys;
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Family, LeafKey, MAX_LABEL, Path, Role, RootKey, check_label};
 pub use mark::{Layer, Mark};
+pub use partition::Partition;
 pub use prf::{MAX_VOCABULARY, MAX_WINDOW};
 pub use record::{LayerRecord, Record, RouteRecord, TokenizerId};
 pub use scheme::{Null, Reshaped, Scheme};
+pub use score::Score;
 pub use set::Set;
+pub use tile::{TILE, Tile};

@@ -1,12 +1,8 @@
 //! A mark: a record with its keys, ready to embed or to score.
 
-use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
-
-use crate::domain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{LeafKey, Role};
-use crate::prf::Prf;
+use crate::partition::Partition;
 use crate::record::Record;
 use crate::scheme::Scheme;
 
@@ -38,19 +34,13 @@ impl Layer {
     }
 }
 
-#[derive(Debug)]
-struct Route {
-    prf: Prf,
-    share: u32,
-}
-
 /// A record with its keys.
 ///
 /// Embedding and detection build the same `Mark` from the same record, so they cannot disagree about windows, layers or words.
 #[derive(Debug)]
 pub struct Mark {
     record: Record,
-    route: Option<Route>,
+    partition: Partition,
     layers: Vec<Layer>,
 }
 
@@ -120,21 +110,11 @@ impl Mark {
             .map(|(layer, key)| Layer {
                 role: layer.role,
                 window: layer.window,
-                scheme: key.map(|key| {
-                    let key =
-                        key.prf_key(record.scheme().id(), window_byte(layer.window), layer.role);
-                    record.scheme().keyed(Prf::new(&key, layer.window))
-                }),
+                scheme: key.map(|key| record.keyed(layer, key)),
             });
         Ok(Self {
             layers: layers.collect(),
-            route: record.route().map(|route| Route {
-                prf: Prf::new(
-                    &route_key(first, record.layers()[0].window),
-                    record.layers()[0].window,
-                ),
-                share: route.share,
-            }),
+            partition: Partition::new(record, Some(first))?,
             record: record.clone(),
         })
     }
@@ -151,78 +131,15 @@ impl Mark {
         &self.layers
     }
 
-    /// The layer that owns `position` of a response: an index into [`layers`](Self::layers), or `None` near the beginning, where
-    /// the window would reach out of the response.
+    /// Which layer owns which position.
     #[must_use]
-    pub fn owner(&self, response: &[u32], position: usize) -> Option<usize> {
-        let first = self.layers[0].window;
-        if position < first {
-            return None;
-        }
-        let Some(route) = &self.route else {
-            return Some(0);
-        };
-        let word = route.prf.context(&response[position - first..position]);
-        self.routed(word, position)
-    }
-
-    /// Every position of `response` that a layer owns, ascending, into that layer's list; `words` is working memory.
-    /// Agrees with [`owner`](Self::owner).
-    ///
-    /// # Panics
-    /// Unless there is one list for each layer.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "callers bound responses by 2^32 tokens"
-    )]
-    pub fn partition(&self, response: &[u32], words: &mut Vec<u32>, owned: &mut [&mut Vec<u32>]) {
-        let first = self.layers[0].window;
-        let positions = first as u32..response.len().max(first) as u32;
-        owned[0].clear();
-        owned[0].extend(positions);
-        let (Some(route), [campaign, account]) = (&self.route, owned) else {
-            return;
-        };
-        words.resize(campaign.len(), 0);
-        route.prf.contexts(response, campaign, words);
-        account.resize(campaign.len(), 0);
-        let (mut campaigns, mut accounts) = (0, 0);
-        for (index, &word) in words.iter().enumerate() {
-            // Written to both and kept in one: the layer is a coin flip, and a branch would be mispredicted every other time.
-            let position = campaign[index];
-            let layer = self.routed(word, position as usize);
-            campaign[campaigns] = position;
-            account[accounts] = position;
-            campaigns += usize::from(layer == Some(0));
-            accounts += usize::from(layer == Some(1));
-        }
-        campaign.truncate(campaigns);
-        account.truncate(accounts);
-    }
-
-    fn routed(&self, word: u32, position: usize) -> Option<usize> {
-        let share = self.route.as_ref().map_or(0, |route| route.share);
-        let layer = usize::from(word >= share);
-        (position >= self.layers[layer].window).then_some(layer)
+    pub fn partition(&self) -> &Partition {
+        &self.partition
     }
 }
 
-fn window_byte(window: usize) -> u8 {
+pub(crate) fn window_byte(window: usize) -> u8 {
     u8::try_from(window).unwrap_or(u8::MAX)
-}
-
-fn route_key(campaign: &LeafKey, window: usize) -> Zeroizing<[u8; 16]> {
-    campaign.prf_key(domain::ROUTE_SCHEME, window_byte(window), Role::Campaign)
-}
-
-/// `SHA-256("taggant/v1/route" ‖ route key)`.
-pub(crate) fn route_commitment(campaign: &LeafKey, window: usize) -> [u8; 32] {
-    let key = route_key(campaign, window);
-    Sha256::new()
-        .chain_update(domain::ROUTE)
-        .chain_update(*key)
-        .finalize()
-        .into()
 }
 
 /// The first eight hex digits: enough to tell commitments apart in a message.

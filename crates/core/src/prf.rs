@@ -12,6 +12,9 @@ use aes::cipher::{
     Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut,
     KeyInit, ParBlocks,
 };
+use zeroize::Zeroizing;
+
+use crate::tile::Tile;
 
 /// The longest window, in tokens.
 pub const MAX_WINDOW: usize = 8;
@@ -23,10 +26,13 @@ pub const MAX_VOCABULARY: usize = 1 << 21;
 const NONE: u32 = u32::MAX;
 
 /// A block as the cipher sees it.
-type Block = [u8; 16];
+pub(crate) type Block = [u8; 16];
+
+/// Candidates that share a block, 32 bits each.
+pub(crate) const LANES: usize = 4;
 
 /// A block as four little-endian words.
-type Words = [u32; 4];
+pub(crate) type Words = [u32; LANES];
 
 /// A word of a [`scan`](Prf::scan) in the bytes the cipher left; `u32::from_le_bytes` reads it. A slice of these vectorises
 /// like a slice of integers, without a copy in between.
@@ -130,6 +136,65 @@ impl Prf {
             |position| token(position) / 4,
             |block, position| lane(block, token(position)),
         );
+    }
+
+    /// The words of the units of a tile, in the tile's order, into `out` (same length).
+    pub fn tile(&self, tile: &Tile, out: &mut [u32]) {
+        debug_assert_eq!((tile.window(), tile.len()), (self.window, out.len()));
+        if tile.blocks.len() > tile.len() {
+            return self.chained_tile(tile, out);
+        }
+        let mut start = 0;
+        let [a, b, c, d] = tile.ends;
+        self.lane::<0>(&tile.blocks[start..a], &mut out[start..a]);
+        start = a;
+        self.lane::<1>(&tile.blocks[start..b], &mut out[start..b]);
+        start = b;
+        self.lane::<2>(&tile.blocks[start..c], &mut out[start..c]);
+        start = c;
+        self.lane::<3>(&tile.blocks[start..d], &mut out[start..d]);
+    }
+
+    /// Word `LANE` of each encrypted block.
+    #[inline(always)]
+    fn lane<const LANE: usize>(&self, blocks: &[Block], out: &mut [u32]) {
+        self.pipeline(
+            blocks.len(),
+            #[inline(always)]
+            |index| words(&blocks[index]),
+            #[inline(always)]
+            |start, done| {
+                for (out, block) in out[start..].iter_mut().zip(done) {
+                    *out = words(block)[LANE];
+                }
+            },
+        );
+    }
+
+    fn chained_tile(&self, tile: &Tile, out: &mut [u32]) {
+        const TOGETHER: usize = 64;
+        let mut chained = [Array([0; 16]); TOGETHER];
+        let count = tile.len();
+        for start in (0..count).step_by(TOGETHER) {
+            let end = count.min(start + TOGETHER);
+            let chained = &mut chained[..end - start];
+            chained.fill(Array([0; 16]));
+            for message in tile.blocks.chunks_exact(count) {
+                for (chained, block) in chained.iter_mut().zip(&message[start..end]) {
+                    *chained = Array(bytes(xor(words(&chained.0), words(block))));
+                }
+                self.cipher.encrypt_blocks(chained);
+            }
+            for (index, block) in (start..end).zip(&*chained) {
+                let lane = tile.ends.iter().take_while(|&&end| index >= end).count();
+                out[index] = words(&block.0)[lane];
+            }
+        }
+    }
+
+    /// All 128 bits for a window without a candidate: what decoy keys are made of.
+    pub(crate) fn wide(&self, window: &[u32]) -> Zeroizing<Block> {
+        Zeroizing::new(self.block(window, NONE))
     }
 
     /// The words of the windows that end before `positions` of `tokens`, into `out` (same length as `positions`).
@@ -291,13 +356,13 @@ impl<F: FnMut(usize) -> Words, D: FnMut(usize, &[Block])> BlockCipherEncClosure 
 }
 
 /// Blocks of the message `window ‖ group`.
-fn blocks(window: usize) -> usize {
+pub(crate) fn blocks(window: usize) -> usize {
     (window + 1).div_ceil(4)
 }
 
 /// Block `block` of the message `window ‖ group`, which is padded at the front.
 #[inline(always)]
-fn input(window: &[u32], block: usize, group: u32) -> Words {
+pub(crate) fn input(window: &[u32], block: usize, group: u32) -> Words {
     let padding = 4 * blocks(window.len()) - window.len() - 1;
     std::array::from_fn(|slot| match (4 * block + slot).checked_sub(padding) {
         None => NONE,
@@ -317,7 +382,7 @@ fn xor(a: Words, b: Words) -> Words {
 }
 
 #[inline(always)]
-fn bytes(words: Words) -> Block {
+pub(crate) fn bytes(words: Words) -> Block {
     let mut bytes = [0; 16];
     for (bytes, word) in bytes.chunks_exact_mut(4).zip(words) {
         bytes.copy_from_slice(&word.to_le_bytes());

@@ -2,9 +2,12 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{LeafKey, Role};
-use crate::mark::route_commitment;
-use crate::prf::{MAX_VOCABULARY, MAX_WINDOW};
+use crate::mark::window_byte;
+use crate::partition::route_commitment;
+use crate::prf::{MAX_VOCABULARY, MAX_WINDOW, Prf};
+use crate::scheme::Scheme;
 use crate::schemes::Parameters;
+use crate::score::Score;
 use crate::simd::vectorise;
 
 /// Which tokenizer the token ids belong to.
@@ -96,6 +99,7 @@ pub struct RouteRecord {
 pub struct Record {
     pub(crate) profile: Option<String>,
     pub(crate) scheme: Parameters,
+    pub(crate) score: Score,
     pub(crate) layers: Vec<LayerRecord>,
     pub(crate) route: Option<RouteRecord>,
     pub(crate) tokenizer: TokenizerId,
@@ -140,6 +144,7 @@ impl Record {
         Self {
             profile: None,
             scheme,
+            score: Score::Sum,
             layers,
             route,
             tokenizer,
@@ -154,8 +159,18 @@ impl Record {
         self
     }
 
+    /// The same record with another primary statistic than the sum.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parameter`] when it is not a statistic of the scheme.
+    pub fn with_score(mut self, score: Score) -> Result<Self> {
+        self.score = score;
+        self.checked()
+    }
+
     /// The record if it keeps the rules of SPEC.md §4 and §6.
     pub(crate) fn checked(self) -> Result<Self> {
+        self.score.check(self.scheme.id())?;
         let roles: Vec<Role> = self.layers.iter().map(|layer| layer.role).collect();
         match roles[..] {
             [Role::Campaign | Role::Account] if self.route.is_none() => {}
@@ -213,6 +228,19 @@ impl Record {
     #[must_use]
     pub fn scheme(&self) -> &Parameters {
         &self.scheme
+    }
+
+    /// The statistic that is primary.
+    #[must_use]
+    pub fn score(&self) -> Score {
+        self.score
+    }
+
+    /// The scheme of `layer` under `key`, which the record need not name: for scoring many keys.
+    #[must_use]
+    pub fn keyed(&self, layer: &LayerRecord, key: &LeafKey) -> Box<dyn Scheme> {
+        let prf_key = key.prf_key(self.scheme.id(), window_byte(layer.window), layer.role);
+        self.scheme.keyed(Prf::new(&prf_key, layer.window))
     }
 
     /// The layers: one, or campaign and account.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::candidates::{Candidates, Scratch};
 use crate::error::{Error, ErrorKind, Result};
+use crate::tile::Tile;
 
 /// The law of one unit's score when the text is independent of the key. Scores of distinct units are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +47,21 @@ pub trait Scheme: fmt::Debug + Send + Sync {
     /// Every position is at least [`window`](Self::window) and below `tokens.len()`.
     fn words(&self, tokens: &[u32], positions: &[u32], out: &mut [u32]);
 
+    /// The words of a tile's units, in the tile's order, into `out` (same length).
+    fn tile(&self, tile: &Tile, out: &mut [u32]) {
+        let (tokens, positions) = tile.tokens();
+        self.words(tokens, positions, out);
+    }
+
     /// The law of a unit's score under the null.
     fn null(&self) -> Null;
+
+    /// Each unit's score, into `out` (same length).
+    fn scores(&self, words: &[u32], out: &mut [f64]) {
+        for (out, word) in out.iter_mut().zip(words) {
+            *out = self.score(std::slice::from_ref(word));
+        }
+    }
 
     /// The sum of the units' scores. Counts are exact.
     fn score(&self, words: &[u32]) -> f64;

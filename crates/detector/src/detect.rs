@@ -1,12 +1,12 @@
 //! From token ids to a report.
 
-use taggant_core::window::{extend_all, identities};
 use taggant_core::{
     Error, ErrorKind, Layer, LeafKey, Mark, Null, Record, Result, Role, Scheme, Set,
 };
 
+use crate::reader::Reader;
 use crate::report::{Facts, Reason, Report, Rows, Subject, Verdict};
-use crate::stats::{PValue, binomial_tail, gamma_tail};
+use crate::statistic::Statistic;
 
 /// Where a response's token ids come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,11 @@ impl<'a> Response<'a> {
         }
     }
 
+    /// The digest of the tokenizer that the ids belong to, if known.
+    pub(crate) fn tokenizer(&self) -> Option<[u8; 32]> {
+        self.source.tokenizer()
+    }
+
     /// The same response with the source of its ids.
     #[must_use]
     pub fn with_source(self, source: Source<'a>) -> Self {
@@ -104,7 +109,11 @@ pub struct Detector {
     pooled: Tally,
     rows: Rows,
     mismatch: Option<Reason>,
-    work: Work,
+    statistic: Statistic,
+    reader: Reader,
+    /// Units seen so far, for each layer.
+    pools: Vec<Set>,
+    words: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,26 +122,6 @@ struct Tally {
     units: u64,
     repeats: u64,
     score: f64,
-}
-
-/// Working memory, reused from row to row.
-#[derive(Debug, Default)]
-struct Work {
-    joined: Vec<u32>,
-    windows: Vec<u64>,
-    words: Vec<u32>,
-    layers: Vec<LayerWork>,
-}
-
-/// One layer's share of a row.
-#[derive(Debug, Default)]
-struct LayerWork {
-    /// Windows of the row, and units of the pool.
-    seen: Set,
-    pool: Set,
-    /// Scored positions, and the identities of their units.
-    positions: Vec<u32>,
-    units: Vec<u64>,
 }
 
 /// Units whose places in the pool are fetched together: enough to hide the wait, few enough for the first cache.
@@ -159,12 +148,18 @@ impl Detector {
     }
 
     fn of(mark: Mark, named: bool) -> Self {
+        let statistic = Statistic::new(mark.record(), null(&mark));
+        let layers = mark.layers();
         Self {
-            needed: needed(null(&mark), DEFAULT_ALPHA),
-            work: Work {
-                layers: mark.layers().iter().map(|_| LayerWork::default()).collect(),
-                ..Work::default()
-            },
+            needed: needed(&statistic, DEFAULT_ALPHA),
+            reader: Reader::new(mark.record(), |index| {
+                layers
+                    .get(index)
+                    .is_some_and(|layer| layer.scheme().is_some())
+            }),
+            pools: layers.iter().map(|_| Set::default()).collect(),
+            words: Vec::new(),
+            statistic,
             mark,
             named,
             alpha: DEFAULT_ALPHA,
@@ -186,7 +181,7 @@ impl Detector {
             ));
         }
         self.alpha = alpha;
-        self.needed = needed(null(&self.mark), alpha);
+        self.needed = needed(&self.statistic, alpha);
         Ok(self)
     }
 
@@ -213,23 +208,8 @@ impl Detector {
             report.verdict = Verdict::Inconclusive(reason);
             return Ok(report);
         }
-        tokenizer.check(response.tokens)?;
-        if let Some(prompt) = response.prompt {
-            tokenizer
-                .check(prompt)
-                .map_err(|error| error.context("prompt"))?;
-        }
-        if u32::try_from(response.tokens.len()).is_err() {
-            return Err(Error::new(
-                ErrorKind::Limit,
-                format!(
-                    "response of {} tokens; at most {} can be scored",
-                    response.tokens.len(),
-                    u32::MAX
-                ),
-            ));
-        }
-        let repeats = self.find_units(response);
+        self.reader.check(response)?;
+        let repeats = self.reader.read(self.mark.partition(), response);
         let tally = self.score(response.tokens, repeats);
         self.rows.scored += 1;
         self.rows.with_prompt += u64::from(response.prompt.is_some());
@@ -247,63 +227,6 @@ impl Detector {
         report
     }
 
-    /// SPEC.md §4, scoring: for each layer, the positions it owns whose window did not occur before in prompt or response.
-    /// Returns how many windows were left out as repeats.
-    fn find_units(&mut self, response: &Response<'_>) -> u64 {
-        let tokens = response.tokens;
-        let prompt = response.prompt.unwrap_or_default();
-        let Work {
-            joined,
-            windows,
-            words,
-            layers,
-        } = &mut self.work;
-        let mut owned: Vec<&mut Vec<u32>> =
-            layers.iter_mut().map(|work| &mut work.positions).collect();
-        self.mark.partition(tokens, words, &mut owned);
-        let mut repeats = 0;
-        for (layer, work) in self.mark.layers().iter().zip(layers) {
-            let LayerWork {
-                seen,
-                positions,
-                units,
-                ..
-            } = work;
-            if layer.scheme().is_none() {
-                positions.clear();
-                continue;
-            }
-            seen.clear(2 * (prompt.len() + tokens.len()));
-            if !prompt.is_empty() {
-                // Windows inside the prompt, and those that reach from the prompt into the response.
-                joined.clear();
-                joined.extend_from_slice(prompt);
-                joined.extend(tokens.iter().take(layer.window() - 1));
-                identities(joined, layer.window(), windows);
-                for &name in &*windows {
-                    seen.insert(name);
-                }
-            }
-            let window = layer.window();
-            identities(tokens, window, windows);
-            units.clear();
-            units.extend_from_slice(windows);
-            extend_all(units, tokens.get(window..).unwrap_or_default());
-            let mut kept = 0;
-            for index in 0..positions.len() {
-                // Written first and kept only if new: a branch here would be mispredicted on ordinary text.
-                let position = positions[index];
-                let name = position as usize - window;
-                (positions[kept], units[kept]) = (position, units[name]);
-                kept += usize::from(seen.insert(windows[name]));
-            }
-            repeats += (positions.len() - kept) as u64;
-            positions.truncate(kept);
-            units.truncate(kept);
-        }
-        repeats
-    }
-
     /// Scores the units found, for the row and, where they are new, for the pool.
     fn score(&mut self, tokens: &[u32], repeats: u64) -> Tally {
         let mut row = Tally {
@@ -311,23 +234,19 @@ impl Detector {
             repeats,
             ..Tally::default()
         };
-        let Work { words, layers, .. } = &mut self.work;
         self.pooled.tokens += row.tokens;
         self.pooled.repeats += row.repeats;
-        for (layer, work) in self.mark.layers().iter().zip(layers) {
+        let words = &mut self.words;
+        let found = self.reader.layers().iter().zip(&mut self.pools);
+        for (layer, (found, pool)) in self.mark.layers().iter().zip(found) {
             let Some(scheme) = layer.scheme() else {
                 continue;
             };
-            let LayerWork {
-                pool,
-                positions,
-                units,
-                ..
-            } = work;
-            words.resize(positions.len(), 0);
-            scheme.words(tokens, positions, words);
+            words.resize(found.positions.len(), 0);
+            scheme.words(tokens, &found.positions, words);
             row.units += words.len() as u64;
-            row.score += scheme.score(words);
+            row.score += self.statistic.sum(scheme, words);
+            let units = &found.units;
 
             // Keep the words of units new to the pool, in place.
             let mut fresh = 0;
@@ -341,7 +260,7 @@ impl Detector {
             }
             self.pooled.repeats += (words.len() - fresh) as u64;
             self.pooled.units += fresh as u64;
-            self.pooled.score += scheme.score(&words[..fresh]);
+            self.pooled.score += self.statistic.sum(scheme, &words[..fresh]);
         }
         row
     }
@@ -356,8 +275,7 @@ impl Detector {
     }
 
     fn report(&self, tally: Tally, subject: Subject) -> Report {
-        let null = null(&self.mark);
-        let p_value = tail(null, tally.units, tally.score);
+        let p_value = self.statistic.tail(tally.units, tally.score);
         let verdict = if p_value.at_most(self.alpha) {
             Verdict::Detected
         } else if tally.units < self.needed {
@@ -373,7 +291,7 @@ impl Detector {
             tokens: tally.tokens,
             units: tally.units,
             score: tally.score,
-            expected: real(tally.units) * mean(null),
+            expected: real(tally.units) * self.statistic.law().mean(),
             p_value,
             verdict,
             facts: Facts {
@@ -410,59 +328,16 @@ fn null(mark: &Mark) -> Null {
         .map_or(Null::Exponential, Scheme::null)
 }
 
-fn tail(null: Null, units: u64, score: f64) -> PValue {
-    match null {
-        Null::Binomial { trials, threshold } => {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a count below 2^53"
-            )]
-            let successes = score as u64;
-            let (p, q) = shares(threshold);
-            binomial_tail(successes, units * u64::from(trials), p, q)
-        }
-        _ => gamma_tail(score, units),
-    }
-}
-
-/// `threshold / 2^32` and its complement, both exact.
-fn shares(threshold: u64) -> (f64, f64) {
-    const WHOLE: u64 = 1 << 32;
-    (
-        real(threshold) / real(WHOLE),
-        real(WHOLE - threshold) / real(WHOLE),
-    )
-}
-
-fn mean(null: Null) -> f64 {
-    match null {
-        Null::Binomial { trials, threshold } => f64::from(trials) * shares(threshold).0,
-        _ => 1.0,
-    }
-}
-
-fn deviation(null: Null) -> f64 {
-    match null {
-        Null::Binomial { trials, threshold } => {
-            let (p, q) = shares(threshold);
-            libm::sqrt(f64::from(trials) * p * q)
-        }
-        _ => 1.0,
-    }
-}
-
 /// The planning effect, in standard deviations of one unit's null score: a mark two thirds as strong as the weakest of what SmolLM2-135M
 /// shows at temperature 1 and top-p 0.95 (2.1 gumbel, 1.2 tournament, 0.74 greenlist; `tests/model`). A text as long as such a mark
 /// needs, and still without a detection, is called unmarked.
 const PLANNED_EFFECT: f64 = 0.5;
 
-/// The fewest units at which a text of the planning effect reaches `alpha`, by the exact tail.
-fn needed(null: Null, alpha: f64) -> u64 {
-    let reaches = |units: u64| {
-        let score = real(units) * (mean(null) + PLANNED_EFFECT * deviation(null));
-        tail(null, units, score).at_most(alpha)
-    };
+/// The fewest units at which a text of the planning effect reaches `alpha`, by the tail of the primary statistic.
+fn needed(statistic: &Statistic, alpha: f64) -> u64 {
+    let law = statistic.law();
+    let planned = law.mean() + PLANNED_EFFECT * law.deviation();
+    let reaches = |units: u64| statistic.tail(units, real(units) * planned).at_most(alpha);
     let mut high = 1;
     while !reaches(high) {
         high *= 2;

@@ -24,8 +24,12 @@
 //! A detection says that the text depends on the key. It does not say who wrote the text, nor who copied it.
 
 mod detect;
+mod reader;
 mod report;
+mod statistic;
 pub mod stats;
+mod units;
 
 pub use detect::{Detector, Response, Source, detect};
 pub use report::{Check, Reason, Report, Status, Verdict};
+pub use units::{Before, Scored, Units};

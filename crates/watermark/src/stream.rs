@@ -113,7 +113,7 @@ impl Stream {
         let Some(mark) = &self.mark else {
             return Next::Free;
         };
-        let Some(layer) = mark.owner(&self.tokens, position) else {
+        let Some(layer) = mark.partition().owner(&self.tokens, position) else {
             return Next::Free;
         };
         let window = &self.tokens[position - mark.layers()[layer].window()..];

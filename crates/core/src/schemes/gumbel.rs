@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::prf::Prf;
 use crate::scheme::{Null, Reshaped, Scheme};
 use crate::simd::vectorise;
+use crate::tile::Tile;
 
 pub(super) const DEFINITION: Definition = Definition {
     id: "gumbel/1",
@@ -37,38 +38,55 @@ impl Scheme for Gumbel {
         self.prf.units(tokens, positions, out);
     }
 
+    fn tile(&self, tile: &Tile, out: &mut [u32]) {
+        self.prf.tile(tile, out);
+    }
+
     fn null(&self) -> Null {
         Null::Exponential
     }
 
+    fn scores(&self, words: &[u32], out: &mut [f64]) {
+        for (out, &word) in out.iter_mut().zip(words) {
+            *out = -libm::log1p(-f64::from(word) / TWO_32);
+        }
+    }
+
     fn score(&self, words: &[u32]) -> f64 {
-        // Σ −ln(1 − x/2^32) as the logarithm of products: a factor is at least 2^-32, so 24 of them stay far above the smallest
-        // double, and one logarithm serves 24 units. Eight products at a time fill a vector register.
+        // Σ −ln(1 − x/2^32) as the logarithm of one product in eight lanes. A factor is at least 2^-32, so 24 of them stay far above the
+        // smallest double; then the exponent is moved to a counter, and only the last mantissas need a logarithm.
         const DEEP: usize = 24;
-        words
-            .chunks(8 * DEEP)
-            .map(|words| {
-                let mut products = [1.0; 8];
-                vectorise(
-                    #[inline(always)]
-                    || {
-                        let (runs, rest) = words.as_chunks::<8>();
-                        for run in runs {
-                            for lane in 0..8 {
-                                products[lane] *= 1.0 - f64::from(run[lane]) / TWO_32;
-                            }
+        const EXPONENT: u32 = 52;
+        const ONE: u64 = 1023 << EXPONENT;
+        let (products, halvings) = vectorise(
+            #[inline(always)]
+            || {
+                let (mut products, mut halvings) = ([1.0; 8], [0; 8]);
+                for words in words.chunks(8 * DEEP) {
+                    let (runs, rest) = words.as_chunks::<8>();
+                    for run in runs {
+                        for lane in 0..8 {
+                            products[lane] *= 1.0 - f64::from(run[lane]) / TWO_32;
                         }
-                        for (product, &word) in products.iter_mut().zip(rest) {
-                            *product *= 1.0 - f64::from(word) / TWO_32;
-                        }
-                    },
-                );
-                products
-                    .into_iter()
-                    .map(|product| -libm::log(product))
-                    .sum::<f64>()
-            })
-            .sum()
+                    }
+                    for (product, &word) in products.iter_mut().zip(rest) {
+                        *product *= 1.0 - f64::from(word) / TWO_32;
+                    }
+                    for lane in 0..8 {
+                        let bits = f64::to_bits(products[lane]);
+                        halvings[lane] += 1023 - (bits >> EXPONENT);
+                        products[lane] = f64::from_bits(bits & ((1 << EXPONENT) - 1) | ONE);
+                    }
+                }
+                (products, halvings)
+            },
+        );
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "32 a unit: exact below 2^48 units"
+        )]
+        let halvings = halvings.into_iter().sum::<u64>() as f64;
+        halvings * std::f64::consts::LN_2 - products.into_iter().map(libm::log).sum::<f64>()
     }
 
     fn reshape(

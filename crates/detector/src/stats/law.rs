@@ -245,18 +245,24 @@ impl WeightedSum {
             near = far;
             far *= 2.0;
         }
-        for _ in 0..200 {
-            let middle = 0.5 * (near + far);
-            if middle.total_cmp(&near).is_eq() || middle.total_cmp(&far).is_eq() {
+        // Newton's steps, kept inside the bracket; halving where one would leave it.
+        let mut theta = 0.5 * (near + far);
+        for _ in 0..100 {
+            let Cumulants { mean, variance, .. } = self.cumulants(theta);
+            if (mean >= target) == up {
+                far = theta;
+            } else {
+                near = theta;
+            }
+            let newton = theta - (mean - target) / variance;
+            let inside = (newton > near.min(far)) & (newton < near.max(far));
+            let next = if inside { newton } else { 0.5 * (near + far) };
+            if (next - theta).abs() <= 1e-14 * theta.abs() {
                 break;
             }
-            if (mean(middle) >= target) == up {
-                far = middle;
-            } else {
-                near = middle;
-            }
+            theta = next;
         }
-        near
+        theta
     }
 
     /// An upper bound of `P(sum ≥ observed)`: `inf_θ e^{K(θ) − θ observed}` (Chernoff 1952).
