@@ -24,8 +24,12 @@
 //! A detection says that the text depends on the key. It does not say who wrote the text, nor who copied it.
 
 mod detect;
+mod localise;
+#[cfg(test)]
+mod random;
 mod report;
 pub mod stats;
 
 pub use detect::{Detector, Response, Source, detect};
+pub use localise::{Passage, localise};
 pub use report::{Check, Reason, Report, Status, Verdict};
