@@ -1,27 +1,7 @@
 //! Statistics about statistics: are p-values uniform, is a rate the nominal one, does a sample follow its distribution?
 
+pub use taggant_detector::stats::uniformity;
 use taggant_detector::stats::{PValue, binomial_tail};
-
-/// Kolmogorov–Smirnov: the p-value of "these numbers are independent and uniform on [0, 1]".
-///
-/// Asymptotic law with Stephens' correction (Stephens 1970), good to a percent of itself from n = 10 on.
-#[must_use]
-pub fn uniformity(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let n = sorted.len() as f64;
-    let distance = sorted
-        .iter()
-        .enumerate()
-        .map(|(i, &value)| (value - i as f64 / n).max((i + 1) as f64 / n - value))
-        .fold(0.0, f64::max);
-    let t = (n.sqrt() + 0.12 + 0.11 / n.sqrt()) * distance;
-    let terms = (1..=100).map(|k| {
-        let sign = if k % 2 == 1 { 2.0 } else { -2.0 };
-        sign * (-2.0 * f64::from(k * k) * t * t).exp()
-    });
-    terms.sum::<f64>().clamp(0.0, 1.0)
-}
 
 /// The p-values of "the rate is at most `nominal`" and of "it is at least `nominal`", for `hits` of `trials`.
 #[must_use]

@@ -24,6 +24,9 @@
 //! A detection says that the text depends on the key. It does not say who wrote the text, nor who copied it.
 
 mod detect;
+mod localise;
+#[cfg(test)]
+mod random;
 mod reader;
 mod report;
 mod statistic;
@@ -31,5 +34,6 @@ pub mod stats;
 mod units;
 
 pub use detect::{Detector, Response, Source, detect};
+pub use localise::{Passage, localise};
 pub use report::{Check, Reason, Report, Status, Verdict};
 pub use units::{Before, Scored, Units};

@@ -1,9 +1,18 @@
 //! Tails, bounds and e-values. This module knows no keys and no tokens.
 
+mod evalue;
+mod goodness;
 mod law;
+mod multiple;
 mod normal;
+mod rank;
 mod tails;
 
+pub use evalue::{Betting, EProcess, Evidence, Peak, e_to_p, mean, product};
+pub use goodness::{higher_criticism, tr_gof};
 pub use law::{Cumulants, Law, WeightedSum};
+pub(crate) use multiple::times;
+pub use multiple::{bonferroni, e_bh, fisher, holm, holm_among, least_of};
 pub use normal::{normal_quantile, normal_tail};
+pub use rank::{BesagClifford, Rank, fit_to_law, uniformity};
 pub use tails::{PValue, binomial_tail, gamma_tail};
