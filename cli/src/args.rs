@@ -56,14 +56,17 @@ pub(crate) enum Key {
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         out: PathBuf,
     },
-    /// Derive the key at a path of the key tree
+    /// Derive the keys at paths of the key tree
     Derive {
         /// The root key file
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         root: PathBuf,
         /// epoch/role/id, such as 2026-12/campaign/east or 2026-12/account/7f3a
-        #[arg(long, value_name = "PATH")]
-        path: String,
+        #[arg(long, value_name = "PATH", required_unless_present = "paths")]
+        path: Option<String>,
+        /// A file of paths, one a line; the keys are written as JSONL, in the same order
+        #[arg(long, value_name = "FILE", conflicts_with = "path", value_hint = ValueHint::FilePath)]
+        paths: Option<PathBuf>,
         /// Where to write it; an existing file is never replaced
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         out: PathBuf,
@@ -147,6 +150,9 @@ pub(crate) struct Generate {
     /// tournament: rounds, 1 to 32 [default: 30]
     #[arg(long, value_name = "M")]
     pub(crate) depth: Option<f64>,
+    /// The statistic that detection will use: sum, weighted (tournament) or maximin (gumbel)
+    #[arg(long, default_value = "sum")]
+    pub(crate) score: String,
     /// Rows with a `prompt`, as JSONL
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) prompts: PathBuf,
@@ -190,9 +196,12 @@ pub(crate) struct Generate {
 
 #[derive(Debug, Group)]
 pub(crate) struct Detect {
-    /// The key file
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) key: PathBuf,
+    /// The key file; with --many-keys, the campaign key of a two-layer mark
+    #[arg(long, value_name = "FILE", required_unless_present = "many_keys", value_hint = ValueHint::FilePath)]
+    pub(crate) key: Option<PathBuf>,
+    /// Key files as JSONL, any number: which of these keys is it? Each is tried on the whole corpus, Holm-corrected for all
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["account_key", "control", "localise", "sequential", "decoys", "family_wise"], value_hint = ValueHint::FilePath)]
+    pub(crate) many_keys: Option<PathBuf>,
     /// The account key file of a two-layer mark
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) account_key: Option<PathBuf>,
@@ -215,6 +224,21 @@ pub(crate) struct Detect {
     /// Score under keys that the record does not name: a control
     #[arg(long)]
     pub(crate) control: bool,
+    /// Hold the rows' verdicts together at alpha (Holm), however many rows there are
+    #[arg(long)]
+    pub(crate) family_wise: bool,
+    /// Also say which passages of each row are marked, at family-wise alpha
+    #[arg(long)]
+    pub(crate) localise: bool,
+    /// Also keep an e-value that may be looked at after every row: a bet on this effect, in standard deviations a unit
+    #[arg(long, value_name = "EFFECT")]
+    pub(crate) sequential: Option<f64>,
+    /// Also score the corpus under this many decoy keys, as a check of the p-value by brute force
+    #[arg(long, value_name = "K")]
+    pub(crate) decoys: Option<u32>,
+    /// Which decoys: the same seed gives the same
+    #[arg(long, value_name = "S", default_value_t = 0, requires = "decoys")]
+    pub(crate) decoy_seed: u64,
     /// One JSON object a row, then one for the pool
     #[arg(long)]
     pub(crate) json: bool,

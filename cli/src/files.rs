@@ -50,6 +50,9 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Result<Zeroizing<String>> {
 /// A key file is one line of JSON; this is ten times the longest.
 const MAX_KEY_FILE: u64 = 4096;
 
+/// A million keys of 300 bytes.
+const MAX_KEYS_FILE: u64 = 300 << 20;
+
 /// Reads the root key file at `path`.
 pub(crate) fn read_root(path: &Path) -> Result<RootKey> {
     let text = read_secret(path)?;
@@ -66,13 +69,40 @@ pub(crate) fn read_key(path: &Path) -> Result<LeafKey> {
         Failure::from(error.context(path.display()))
             .hint("a key file is made by `taggant key derive`")
     })?;
-    if key.family() != taggant_core::Family::Forensic {
-        return Err(
-            Failure::new(format!("{}: a key of the public family", path.display()))
-                .hint("this command serves forensic keys; the two families never mix"),
-        );
+    forensic(path, key)
+}
+
+/// Reads a file of many leaf keys, one a line.
+pub(crate) fn read_keys(path: &Path) -> Result<Vec<LeafKey>> {
+    check_private(path)?;
+    let text = read_text(path, MAX_KEYS_FILE)?;
+    let lines = (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| !line.trim().is_empty());
+    let keys = lines.map(|(number, line)| {
+        let key = LeafKey::from_json(line).map_err(|error| {
+            Failure::from(error.context(format_args!("{}, line {number}", path.display())))
+                .hint("a file of keys is made by `taggant key derive --paths`")
+        })?;
+        forensic(path, key)
+    });
+    let keys: Vec<LeafKey> = keys.collect::<Result<_>>()?;
+    if keys.is_empty() {
+        return Err(Failure::new(format!("{}: no keys", path.display()))
+            .hint("a file of keys is made by `taggant key derive --paths`"));
     }
-    Ok(key)
+    Ok(keys)
+}
+
+/// The two families never mix.
+fn forensic(path: &Path, key: LeafKey) -> Result<LeafKey> {
+    if key.family() == taggant_core::Family::Forensic {
+        return Ok(key);
+    }
+    Err(
+        Failure::new(format!("{}: a key of the public family", path.display()))
+            .hint("this command serves forensic keys; the two families never mix"),
+    )
 }
 
 fn read_secret(path: &Path) -> Result<Zeroizing<String>> {

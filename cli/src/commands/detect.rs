@@ -1,63 +1,34 @@
 //! `detect`: rows in, verdicts out.
 
-use std::borrow::Cow;
+mod corpus;
+mod line;
+mod many_keys;
+
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use taggant_core::Record;
-use taggant_detector::{Detector, Report, Response, Source, Verdict};
-use taggant_text::{Tokenizer, fold};
+use taggant_core::{LeafKey, Role};
+use taggant_detector::stats::{EProcess, PValue, Rank, fit_to_law, holm};
+use taggant_detector::{Detector, Report, Response, Units, Verdict};
 
 use crate::Answer;
 use crate::args::Detect;
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::marks;
-use crate::output;
-use crate::rows::{self, Lines};
-
-/// What detection reads of a row.
-#[derive(Deserialize)]
-struct Row<'a> {
-    id: Option<Value>,
-    tokens: Option<Vec<u32>>,
-    #[serde(borrow)]
-    response: Option<Cow<'a, str>>,
-    prompt_tokens: Option<Vec<u32>>,
-    #[serde(borrow)]
-    prompt: Option<Cow<'a, str>>,
-}
-
-/// What detection writes for a row, and for the pool.
-#[derive(Serialize)]
-struct Line {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pooled: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rows: Option<u64>,
-    tokens: u64,
-    units: u64,
-    score: f64,
-    expected: f64,
-    log10_p: f64,
-    verdict: &'static str,
-    reason: Option<String>,
-    checks: Vec<CheckLine>,
-}
-
-#[derive(Serialize)]
-struct CheckLine {
-    name: &'static str,
-    status: &'static str,
-    detail: String,
-}
+use crate::progress;
+use corpus::Corpus;
+use line::{DecoyLine, Extras, PassageLine};
 
 pub(crate) fn run(args: &Detect) -> Result<Answer> {
+    if let Some(keys) = &args.many_keys {
+        return many_keys::run(args, keys);
+    }
     let record = marks::read_record(&args.record)?;
-    let key = files::read_key(&args.key)?;
+    let key = match &args.key {
+        Some(key) => files::read_key(key)?,
+        None => return Err(Failure::new("no key").hint("give --key or --many-keys")),
+    };
     let account = args
         .account_key
         .as_deref()
@@ -74,224 +45,157 @@ pub(crate) fn run(args: &Detect) -> Result<Answer> {
             "give the key and the record of the same text, or --control to score under any key",
         )
     })?;
+    let detector = detector.with_alpha(args.alpha)?;
+    let mut corpus = Corpus::new(args, &record)?;
     let mut session = Session {
-        detector: detector.with_alpha(args.alpha)?,
-        tokenizers: Tokenizers::new(args.tokenizer.as_deref(), record)?,
+        bet: args
+            .sequential
+            .map(|effect| EProcess::new(detector.law(), effect))
+            .transpose()?,
+        layers: match args.decoys {
+            Some(_) => layers(&record, &keys)?,
+            None => Vec::new(),
+        },
+        detector,
         output: Output::create(Path::new("-"))?,
-        json: args.json,
-        rows: 0,
-        broken: Vec::new(),
+        args,
+        held: Vec::new(),
     };
     if !args.json {
-        session.output.line(&format!(
-            "{:>8} {:>7} {:>7} {:>10}  verdict",
-            "id", "tokens", "units", "p-value"
-        ))?;
+        session.output.line(line::HEAD)?;
     }
-    match (&args.text, &args.input) {
-        (Some(path), _) => session.text(path)?,
-        (None, Some(path)) => session.corpus(path)?,
-        (None, None) => {
-            return Err(Failure::new("nothing to detect in").hint("give --input or --text"));
-        }
-    }
-    session.finish()
+    corpus.read(args, |corpus, id, response| {
+        session.row(corpus, id, response)
+    })?;
+    session.finish(&corpus)
 }
 
-struct Session {
+/// One pool of units for each layer that has a key, to be scored under decoys.
+fn layers<'a>(
+    record: &taggant_core::Record,
+    keys: &[&'a LeafKey],
+) -> Result<Vec<(Role, &'a LeafKey, Units)>> {
+    let layers = record.layers().iter().zip(keys);
+    layers
+        .map(|(layer, key)| {
+            let units = Units::new(record, layer.role, keys.first().copied())?;
+            Ok((layer.role, *key, units))
+        })
+        .collect()
+}
+
+struct Session<'a> {
+    args: &'a Detect,
     detector: Detector,
-    tokenizers: Tokenizers,
     output: Output,
-    json: bool,
-    rows: u64,
-    broken: Vec<u64>,
+    /// What the e-value rests on, where one is kept.
+    bet: Option<EProcess>,
+    /// Units for decoys, where some are asked for.
+    layers: Vec<(Role, &'a LeafKey, Units)>,
+    /// Rows whose verdicts wait for all others.
+    held: Vec<(Value, Report, Extras)>,
 }
 
-impl Session {
-    /// The whole file is one response.
-    fn text(&mut self, path: &Path) -> Result<()> {
-        let text = files::read_text(path, MAX_TEXT)?;
-        let row = Row {
-            id: Some(Value::from(path.to_string_lossy())),
-            tokens: None,
-            response: Some(Cow::Borrowed(&text)),
-            prompt_tokens: None,
-            prompt: None,
-        };
-        self.row(row, 1)
+impl Session<'_> {
+    fn row(&mut self, corpus: &Corpus, id: Value, response: &Response<'_>) -> Result<()> {
+        let (units, score) = self.detector.evidence();
+        let report = self.detector.row(response)?;
+        let mut extras = Extras::default();
+        if let Some(bet) = &mut self.bet {
+            let (after, total) = self.detector.evidence();
+            bet.observe(after - units, total - score)?;
+            extras.e_value(bet);
+        }
+        let mismatch = report
+            .verdict
+            .reason()
+            .is_some_and(|reason| reason.name() == "TokenizerMismatch");
+        if !mismatch {
+            for (_, _, units) in &mut self.layers {
+                units.add(response)?;
+            }
+            if self.args.localise {
+                let passages = self.detector.passages(response, self.args.alpha)?;
+                let passages = passages
+                    .iter()
+                    .map(|passage| PassageLine::new(passage, response.tokens, corpus.tokenizer()));
+                extras.passages = Some(passages.collect());
+            }
+        }
+        if self.args.family_wise {
+            self.held.push((id, report, extras));
+            return Ok(());
+        }
+        self.print(Some(id), &report, &extras)
     }
 
-    /// Every line is a row. Broken ones are named, and the others answered all the same.
-    fn corpus(&mut self, path: &Path) -> Result<()> {
-        let mut lines = Lines::new(files::open(path)?);
-        while let Some((number, line)) = lines.next().map_err(|error| Failure::io(path, &error))? {
-            match line
-                .and_then(rows::parse)
-                .and_then(|row| self.row(row, number))
-            {
-                Ok(()) => {}
-                Err(Failure::BrokenPipe) => return Err(Failure::BrokenPipe),
-                Err(failure) => {
-                    output::complain(&failure.context(format_args!("line {number}")));
-                    self.broken.push(number);
-                }
+    fn print(&mut self, id: Option<Value>, report: &Report, extras: &Extras) -> Result<()> {
+        let lines = if self.args.json {
+            line::json(id, report, extras)?
+        } else {
+            line::table(id, report, extras)
+        };
+        self.output.line(&lines)
+    }
+
+    /// The rows that waited, their p-values adjusted for each other.
+    fn release(&mut self) -> Result<()> {
+        let held = std::mem::take(&mut self.held);
+        let p_values: Vec<PValue> = held.iter().map(|(_, report, _)| report.p_value).collect();
+        for ((id, mut report, mut extras), adjusted) in held.into_iter().zip(holm(&p_values)) {
+            if report.verdict == Verdict::Detected && !adjusted.at_most(self.args.alpha) {
+                report.verdict = Verdict::NotDetected;
             }
+            extras.adjusted = Some(adjusted);
+            self.print(Some(id), &report, &extras)?;
         }
         Ok(())
     }
 
-    fn row(&mut self, row: Row<'_>, number: u64) -> Result<()> {
-        let report = self.score(&row)?;
-        self.rows += 1;
-        let id = row.id.unwrap_or_else(|| Value::from(number));
-        self.print(Some(id), &report)
-    }
-
-    fn score(&mut self, row: &Row<'_>) -> Result<Report> {
-        let folded;
-        let described;
-        let encoded;
-        let response = if let Some(tokens) = &row.tokens {
-            Response::ids(tokens).with_source(Source::Ids {
-                tokenizer: self.tokenizers.given(),
-            })
-        } else if let Some(text) = &row.response {
-            let tokenizer = self.tokenizers.needed()?;
-            folded = fold(text);
-            described = folded.changes.to_string();
-            encoded = tokenizer.encode(&folded.text)?;
-            Response::ids(&encoded).with_source(Source::Text {
-                tokenizer: tokenizer.digest(),
-                folding: &described,
-            })
-        } else {
-            return Err(
-                Failure::new("neither `tokens` nor `response`").hint("a row needs one of them")
-            );
-        };
-        let prompt = match (&row.prompt_tokens, &row.prompt, self.tokenizers.loaded()) {
-            (Some(tokens), ..) => Some(tokens.clone()),
-            (None, Some(text), Some(tokenizer)) => Some(tokenizer.encode(text)?),
-            _ => None,
-        };
-        let response = match &prompt {
-            Some(prompt) => response.with_prompt(prompt),
-            None => response,
-        };
-        Ok(self.detector.row(&response)?)
-    }
-
-    fn print(&mut self, id: Option<Value>, report: &Report) -> Result<()> {
-        let reason = report
-            .verdict
-            .reason()
-            .map(|reason| format!("{}: {reason}", reason.name()));
-        if !self.json {
-            let name = id.map_or_else(
-                || "pooled".to_owned(),
-                |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned),
-            );
-            let why = reason
-                .map(|reason| format!(" ({reason})"))
-                .unwrap_or_default();
-            return self.output.line(&format!(
-                "{name:>8} {:>7} {:>7} {:>10}  {}{why}",
-                report.tokens,
-                report.units,
-                report.p_value.to_string(),
-                report.verdict.name()
-            ));
-        }
-        let checks = report.checks().into_iter().map(|check| CheckLine {
-            name: check.name,
-            status: check.status.name(),
-            detail: check.status.detail().to_owned(),
-        });
-        let pooled = id.is_none();
-        let line = Line {
-            id,
-            pooled: pooled.then_some(true),
-            rows: pooled.then_some(self.rows),
-            tokens: report.tokens,
-            units: report.units,
-            score: report.score,
-            expected: report.expected,
-            log10_p: report.p_value.log10(),
-            verdict: report.verdict.name(),
-            reason,
-            checks: checks.collect(),
-        };
-        let line = serde_json::to_string(&line).map_err(|error| Failure::new(error.to_string()))?;
-        self.output.line(&line)
-    }
-
-    fn finish(mut self) -> Result<Answer> {
+    fn finish(mut self, corpus: &Corpus) -> Result<Answer> {
+        self.release()?;
         let pooled = self.detector.pooled();
-        self.print(None, &pooled)?;
-        self.output.finish()?;
-        if !self.broken.is_empty() {
-            let shown: Vec<_> = self.broken.iter().take(10).map(u64::to_string).collect();
-            let more = if self.broken.len() > 10 { ", …" } else { "" };
-            return Err(Failure::new(format!(
-                "{} of {} rows could not be read: line {}{more}",
-                self.broken.len(),
-                self.rows + self.broken.len() as u64,
-                shown.join(", ")
-            ))
-            .hint("the other rows are answered above; mend these and run again"));
+        let mut extras = Extras::pool(corpus.rows());
+        if let Some(bet) = &self.bet {
+            extras.e_value(bet);
         }
+        if let Some(count) = self.args.decoys {
+            extras.decoys = Some(self.decoys(count));
+        }
+        self.print(None, &pooled, &extras)?;
+        self.output.finish()?;
+        corpus.complete()?;
         Ok(match pooled.verdict {
             Verdict::Detected => Answer::Yes,
             _ => Answer::No,
         })
     }
-}
 
-/// A text as long as the longest line of a corpus.
-const MAX_TEXT: u64 = 256 << 20;
-
-/// The tokenizer: given by the user, or looked for when the first row needs one.
-struct Tokenizers {
-    record: Record,
-    given: bool,
-    loaded: Option<Tokenizer>,
-}
-
-impl Tokenizers {
-    fn new(name: Option<&str>, record: Record) -> Result<Self> {
-        let loaded = match name {
-            Some(name) => Some(marks::open_tokenizer(&marks::resolve(name)?)?),
-            None => None,
-        };
-        Ok(Self {
-            record,
-            given: loaded.is_some(),
-            loaded,
-        })
-    }
-
-    /// The digest that ids in the corpus are said to have.
-    fn given(&self) -> Option<[u8; 32]> {
-        self.loaded
-            .as_ref()
-            .filter(|_| self.given)
-            .map(Tokenizer::digest)
-    }
-
-    fn loaded(&self) -> Option<&Tokenizer> {
-        self.loaded.as_ref()
-    }
-
-    fn needed(&mut self) -> Result<&Tokenizer> {
-        if self.loaded.is_none() {
-            self.loaded = marks::find_tokenizer(&self.record.tokenizer().digest);
-        }
-        let digest = &self.record.tokenizer().digest;
-        self.loaded.as_ref().ok_or_else(|| {
-            Failure::new("a row of text, and no tokenizer to read it with").hint(format!(
-                "give --tokenizer the tokenizer.json or GGUF whose digest is {}…, or rows with `tokens`",
-                base16ct::lower::encode_string(&digest[..4])
-            ))
-        })
+    /// The true key's place among the decoys, layer by layer, and whether the decoys follow the law that the p-value is from.
+    fn decoys(&self, count: u32) -> Vec<DecoyLine> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let bar = progress::bar(
+            u64::from(count) * self.layers.len() as u64,
+            "decoys",
+            "keys",
+        );
+        let lines = self.layers.iter().map(|(role, key, units)| {
+            let scored = units.score(&[key], 1);
+            let (score, p_value) = scored
+                .first()
+                .map_or((0.0, PValue::ONE), |scored| (scored.score, scored.p_value));
+            let seed = self.args.decoy_seed;
+            let mut decoys = units.decoys(seed, count, threads, |done| bar.inc(done));
+            DecoyLine {
+                layer: role.name(),
+                decoys: count,
+                rank: Rank::of(score, &decoys),
+                p_value,
+                fit: fit_to_law(&mut decoys, |score| units.tail(score).get()),
+            }
+        });
+        let lines = lines.collect();
+        bar.finish_and_clear();
+        lines
     }
 }

@@ -201,7 +201,8 @@ fn mark(args: &Generate, tokenizer: &Tokenizer) -> Result<Mark> {
     let tokenizer = TokenizerId::new(tokenizer.digest(), tokenizer.vocabulary())?;
     let profile = format!("{:?}", args.profile).to_lowercase();
     let record = Record::new(scheme, args.window.unwrap_or(window), &keys, tokenizer)?
-        .with_profile(&profile);
+        .with_profile(&profile)
+        .with_score(args.score.parse()?)?;
     Ok(Mark::new(&record, &keys)?)
 }
 

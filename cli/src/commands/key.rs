@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use taggant_core::{Epoch, Path as KeyPath, Role, RootKey};
+use taggant_core::{Epoch, LeafKey, Path as KeyPath, Role, RootKey};
 use zeroize::Zeroizing;
 
 use crate::Answer;
@@ -23,9 +23,15 @@ pub(crate) fn run(command: &Key) -> Result<Answer> {
         Key::Derive {
             root,
             path,
+            paths,
             out,
             register,
-        } => derive(root, path, out, register),
+        } => derive(
+            root,
+            &wanted(path.as_deref(), paths.as_deref())?,
+            out,
+            register,
+        ),
         Key::Commit {
             root,
             epoch,
@@ -48,21 +54,53 @@ fn new(out: &Path) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-fn derive(root: &Path, path: &str, out: &Path, register: &Register) -> Result<Answer> {
-    let path: KeyPath = path.parse()?;
-    let key = files::read_root(root)?.derive(&path);
-    files::write_secret(out, &key.to_json())?;
-    let commitment = base16ct::lower::encode_string(&key.commitment());
-    say(&format!(
-        "{}: key {path}, commitment {commitment}",
-        out.display()
-    ));
-    // Controls and decoys are committed to in every epoch without being named.
-    if let Some(list) = register.file(root)
-        && !matches!(path.role(), Role::Control | Role::Decoy)
-    {
-        append(&list, &path, commitment)?;
+/// The paths to derive: the one given, or those of a file.
+fn wanted(path: Option<&str>, file: Option<&Path>) -> Result<Vec<KeyPath>> {
+    let mut paths = Vec::new();
+    if let Some(path) = path {
+        paths.push(path.parse()?);
     }
+    if let Some(file) = file {
+        let mut lines = Lines::new(files::open(file)?);
+        while let Some((number, line)) = lines.next().map_err(|error| Failure::io(file, &error))? {
+            let path = line.and_then(|line| line.parse().map_err(Failure::from));
+            paths.push(path.map_err(|failure| {
+                failure.context(format_args!("{}, line {number}", file.display()))
+            })?);
+        }
+        if paths.is_empty() {
+            return Err(Failure::new(format!("{}: no paths", file.display()))
+                .hint("give one epoch/role/id a line"));
+        }
+    }
+    Ok(paths)
+}
+
+fn derive(root: &Path, paths: &[KeyPath], out: &Path, register: &Register) -> Result<Answer> {
+    let root_key = files::read_root(root)?;
+    let keys: Vec<LeafKey> = paths.iter().map(|path| root_key.derive(path)).collect();
+    let mut text = Zeroizing::new(String::new());
+    for key in &keys {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&key.to_json());
+    }
+    files::write_secret(out, &text)?;
+    if let [key] = &keys[..] {
+        say(&format!(
+            "{}: key {}, commitment {}",
+            out.display(),
+            key.path(),
+            base16ct::lower::encode_string(&key.commitment())
+        ));
+    } else {
+        say(&format!("{}: {} keys", out.display(), keys.len()));
+    }
+    match register.file(root) {
+        Some(list) => append(&list, &keys),
+        None => Ok(()),
+    }?;
     Ok(Answer::Yes)
 }
 
@@ -126,23 +164,31 @@ struct Entry {
     commitment: String,
 }
 
-fn append(list: &Path, path: &KeyPath, commitment: String) -> Result<()> {
+fn append(list: &Path, keys: &[LeafKey]) -> Result<()> {
     let fail = |error: std::io::Error| {
         Failure::io(list, &error).hint("name another list with --register, or use --no-register")
     };
-    let entry = Entry {
-        path: path.to_string(),
-        commitment,
-    };
-    let mut line = serde_json::to_string(&entry).unwrap_or_default();
-    line.push('\n');
+    let mut lines = String::new();
+    // Controls and decoys are committed to in every epoch without being named.
+    let named = |key: &&LeafKey| !matches!(key.path().role(), Role::Control | Role::Decoy);
+    for key in keys.iter().filter(named) {
+        let entry = Entry {
+            path: key.path().to_string(),
+            commitment: base16ct::lower::encode_string(&key.commitment()),
+        };
+        lines.push_str(&serde_json::to_string(&entry).unwrap_or_default());
+        lines.push('\n');
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
     let mut options = File::options();
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(list).map_err(fail)?;
     // One write: lines of derivations that run side by side do not mix.
-    file.write_all(line.as_bytes())
+    file.write_all(lines.as_bytes())
         .and_then(|()| file.sync_all())
         .map_err(fail)
 }

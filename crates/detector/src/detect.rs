@@ -4,9 +4,11 @@ use taggant_core::{
     Error, ErrorKind, Layer, LeafKey, Mark, Null, Record, Result, Role, Scheme, Set,
 };
 
+use crate::localise::{Passage, localise};
 use crate::reader::Reader;
 use crate::report::{Facts, Reason, Report, Rows, Subject, Verdict};
 use crate::statistic::Statistic;
+use crate::stats::Law;
 
 /// Where a response's token ids come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,6 +218,42 @@ impl Detector {
         self.rows.with_tokenizer += u64::from(response.source.tokenizer().is_some());
         self.rows.text += u64::from(matches!(response.source, Source::Text { .. }));
         Ok(self.report(tally, Subject::of(response)))
+    }
+
+    /// The null law of one unit's score: what an [`EProcess`](crate::stats::EProcess) bets against.
+    #[must_use]
+    pub fn law(&self) -> &Law {
+        self.statistic.law()
+    }
+
+    /// The marked passages of one response, at family-wise level `alpha`; see [`localise`](crate::localise()). The pool is unchanged.
+    ///
+    /// # Errors
+    /// As [`row`](Self::row), and as [`localise`](crate::localise()) for `alpha`.
+    pub fn passages(&mut self, response: &Response<'_>, alpha: f64) -> Result<Vec<Passage>> {
+        self.reader.check(response)?;
+        let _ = self.reader.read(self.mark.partition(), response);
+        let mut units: Vec<(u32, f64)> = Vec::new();
+        for (layer, found) in self.mark.layers().iter().zip(self.reader.layers()) {
+            let Some(scheme) = layer.scheme() else {
+                continue;
+            };
+            self.words.resize(found.positions.len(), 0);
+            scheme.words(response.tokens, &found.positions, &mut self.words);
+            let mut scores = vec![0.0; self.words.len()];
+            self.statistic.scores(scheme, &self.words, &mut scores);
+            units.extend(found.positions.iter().copied().zip(scores));
+        }
+        units.sort_by_key(|&(position, _)| position);
+        let (positions, scores): (Vec<u32>, Vec<f64>) = units.into_iter().unzip();
+        let tail = |units, score| self.statistic.tail(units, score);
+        localise(&positions, &scores, self.statistic.law(), &tail, alpha)
+    }
+
+    /// Units and score of the pool so far: what a sequential test looks at between rows.
+    #[must_use]
+    pub fn evidence(&self) -> (u64, f64) {
+        (self.pooled.units, self.pooled.score)
     }
 
     /// The report on all units of all rows so far, each distinct unit counted once.
