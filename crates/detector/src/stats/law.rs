@@ -425,8 +425,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bounds_are_probabilities_and_fall(weights in proptest::collection::vec(-3.0_f64..3.0, 1..12), z in -3.0_f64..9.0, law in 0..3) {
-            let law = [COIN, Law::Exponential, Law::Uniform(vec![0.0, 1.0, 3.0])][law as usize].clone();
+        fn bounds_are_probabilities_and_fall(weights in proptest::collection::vec(-3.0_f64..3.0, 1..12), z in -3.0_f64..9.0, law in 0_usize..3) {
+            let law = [COIN, Law::Exponential, Law::Uniform(vec![0.0, 1.0, 3.0])][law].clone();
             let mut sum = WeightedSum::default();
             for weight in weights {
                 sum.add(&law, weight, 5);
