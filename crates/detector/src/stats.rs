@@ -2,6 +2,7 @@
 
 mod evalue;
 mod goodness;
+mod hypergeometric;
 mod law;
 mod multiple;
 mod normal;
@@ -10,9 +11,14 @@ mod tails;
 
 pub use evalue::{Betting, EProcess, Evidence, Peak, e_to_p, mean, product};
 pub use goodness::{higher_criticism, tr_gof};
+mod poisson_binomial;
+mod tails;
+
+pub use hypergeometric::hypergeometric_tail;
 pub use law::{Cumulants, Law, WeightedSum};
 pub(crate) use multiple::times;
 pub use multiple::{bonferroni, e_bh, fisher, holm, holm_among, least_of};
 pub use normal::{normal_quantile, normal_tail};
+pub use poisson_binomial::poisson_binomial_tail;
 pub use rank::{BesagClifford, Rank, fit_to_law, uniformity};
 pub use tails::{PValue, binomial_tail, gamma_tail};
