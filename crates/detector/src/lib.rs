@@ -25,6 +25,7 @@
 
 mod detect;
 mod localise;
+pub mod power;
 #[cfg(test)]
 mod random;
 mod reader;

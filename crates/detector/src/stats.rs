@@ -12,7 +12,6 @@ mod tails;
 pub use evalue::{Betting, EProcess, Evidence, Peak, e_to_p, mean, product};
 pub use goodness::{higher_criticism, tr_gof};
 mod poisson_binomial;
-mod tails;
 
 pub use hypergeometric::hypergeometric_tail;
 pub use law::{Cumulants, Law, WeightedSum};
