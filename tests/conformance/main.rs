@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use taggant_core::schemes::{self, Parameters};
-use taggant_core::{ErrorKind, LeafKey, Mark, Record};
-use taggant_detector::{Detector, Reason, Response, Source, Verdict, detect};
+use taggant_core::{ErrorKind, LeafKey, Mark, Record, Role, Score};
+use taggant_detector::{Detector, Reason, Response, Source, Units, Verdict, detect};
 use taggant_reference as reference;
 use taggant_tests::vectors::hex;
 use taggant_tests::{account_key, below, campaign_key, logits, rng, root, tokenizer, zipf};
@@ -275,6 +275,68 @@ fn a_green_list_biases_by_delta_and_nothing_else() {
         .bias(&early, &mut untouched)
         .unwrap();
     assert_eq!(before, untouched);
+}
+
+/// Decoys over units in tiles: the reference's decoy keys, words and statistics, unit by unit.
+#[test]
+fn core_and_reference_agree_on_decoys_and_primary_statistics() {
+    let mut rng = rng(16);
+    let plain = |scheme| move |word| reference::score(&scheme, word);
+    let greenlist = reference::Scheme::Greenlist {
+        threshold: 1 << 30,
+        delta: 2.0,
+    };
+    type Slow = Box<dyn Fn(u32) -> f64>;
+    let cases: [(&str, Score, Slow); 5] = [
+        (
+            "gumbel",
+            Score::Sum,
+            Box::new(plain(reference::Scheme::Gumbel)),
+        ),
+        ("gumbel", Score::Maximin, Box::new(reference::maximin_score)),
+        (
+            "tournament",
+            Score::Sum,
+            Box::new(plain(reference::Scheme::Tournament { depth: 30 })),
+        ),
+        (
+            "tournament",
+            Score::Weighted,
+            Box::new(|word| reference::weighted_score(30, word)),
+        ),
+        ("greenlist", Score::Sum, Box::new(plain(greenlist))),
+    ];
+    for (scheme, score, slow) in cases {
+        for window in [1, 2, 3, 4, 5, 8] {
+            let key = campaign_key(&mut rng);
+            let parameters = Parameters::new(scheme, &[]).unwrap();
+            let record = Record::new(parameters, window, &[&key], tokenizer(1 << 21))
+                .unwrap()
+                .with_score(score)
+                .unwrap();
+            // More than one tile, and a last one that is not full; no token twice, so that every window is new.
+            let tokens: Vec<u32> = (0..5000_u32).map(|n| n * 104_729 % (1 << 21)).collect();
+            let mut units = Units::new(&record, Role::Campaign, None).unwrap();
+            units.add(&Response::ids(&tokens)).unwrap();
+            let ours = units.decoys(9, 3, 2, |_| ());
+            for (index, ours) in (0..).zip(ours) {
+                let key = reference::decoy(9, u8::try_from(window).unwrap(), index);
+                let theirs: f64 = (window..tokens.len())
+                    .map(|end| {
+                        slow(reference::word(
+                            &key,
+                            &tokens[end - window..end],
+                            tokens[end],
+                        ))
+                    })
+                    .sum();
+                assert!(
+                    (ours - theirs).abs() < 1e-10 * theirs.abs(),
+                    "{scheme} {score} {window}: {ours} {theirs}"
+                );
+            }
+        }
+    }
 }
 
 /// 10^5 random units for each scheme and window: the reference's word, score and ownership are core's.

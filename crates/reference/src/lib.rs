@@ -740,6 +740,51 @@ pub fn score(scheme: &Scheme, word: u32) -> f64 {
     }
 }
 
+/// SPEC §5.1, `weighted`: the score of a unit of `tournament/1` of depth `m`.
+#[must_use]
+pub fn weighted_score(m: u32, word: u32) -> f64 {
+    let alpha = |l: u32| {
+        if m == 1 {
+            1.0
+        } else {
+            10.0 - 9.0 * f64::from(l) / f64::from(m - 1)
+        }
+    };
+    let mut total = 0.0;
+    for l in 0..m {
+        total += alpha(l);
+    }
+    let mut score = 0.0;
+    for l in 0..m {
+        if bit(word, l) {
+            score += alpha(l) / total * f64::from(m);
+        }
+    }
+    score
+}
+
+/// SPEC §5.1, `maximin`: the score of a unit of `gumbel/1`.
+#[must_use]
+pub fn maximin_score(word: u32) -> f64 {
+    let r = (f64::from(word / (1 << 22)) + 0.5) / 1024.0;
+    (r.powf(1.0 / 9.0) + r.powi(9)).ln()
+}
+
+/// SPEC §5.2: decoy key `i` of seed `s` for windows of `h` tokens.
+#[must_use]
+pub fn decoy(s: u64, h: u8, i: u32) -> [u8; 16] {
+    let mut message = b"taggant/v1/decoy".to_vec();
+    message.extend(s.to_be_bytes());
+    message.push(h);
+    let digest = Sha256::digest(&message);
+    let mut source = [0; 16];
+    source.copy_from_slice(&digest[..16]);
+    let mut block = [0xFF; 16];
+    block[4..8].copy_from_slice(&i.to_le_bytes());
+    block[8..12].copy_from_slice(&0_u32.to_le_bytes());
+    aes128(&source, &block)
+}
+
 /// SPEC §5, Embedding: what a scheme makes of a distribution.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reshaped {
