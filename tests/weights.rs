@@ -59,7 +59,7 @@ fn chernoff_bounds_and_the_saddle_point_approximates_the_tail_of_skewed_weights(
             );
             decoys.truncate(20_000);
             // Zipf weights of counts make a coarse sum, whose steps the smooth saddle point does not see; the tails still agree.
-            let fit = fit_to_law(&mut decoys, |score| law.saddlepoint(score).get());
+            let fit = fit_to_law(&mut decoys, |score| law.saddlepoint(score).get()).distance;
             println!(
                 "{scheme:10} {shape:9} z = 4: decoys {truth:.2e} ({hits}), saddle point {near:.2e}, Chernoff {bound:.2e}, fit {fit:.3}"
             );
@@ -94,8 +94,7 @@ fn decoys_agree_with_the_law_and_find_the_mark() {
             let own = units.score(&[&key], 1)[0];
             let mut decoys = units.decoys(3, 9999, 2, |_| ());
             let rank = Rank::of(own.score, &decoys);
-            let law = units.null();
-            let fit = fit_to_law(&mut decoys, |score| law.saddlepoint(score).get());
+            let fit = fit_to_law(&mut decoys, |score| units.near_tail(score).get()).p_value;
             println!(
                 "{scheme} {score}: p = {}, rank p = {}, fit {fit:.3}",
                 own.p_value,

@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod contract;
+mod many;
+mod readme;
 mod resume;
 mod secrets;
 

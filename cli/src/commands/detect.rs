@@ -191,7 +191,7 @@ impl Session<'_> {
                 decoys: count,
                 rank: Rank::of(score, &decoys),
                 p_value,
-                fit: fit_to_law(&mut decoys, |score| units.tail(score).get()),
+                fit: fit_to_law(&mut decoys, |score| units.near_tail(score).get()),
             }
         });
         let lines = lines.collect();

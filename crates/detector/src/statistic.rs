@@ -134,6 +134,11 @@ impl Statistic {
         }
     }
 
+    /// Whether [`tail`](Self::tail) is exact, not a bound.
+    pub(crate) fn is_exact(&self) -> bool {
+        matches!(self.how, How::Native(_))
+    }
+
     /// The law of the sum over `units`.
     pub(crate) fn total(&self, units: u64) -> WeightedSum {
         let mut sum = WeightedSum::default();

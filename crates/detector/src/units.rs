@@ -280,6 +280,17 @@ impl Units {
         self.law(&statistic).chernoff(score)
     }
 
+    /// `P(sum ≥ score)` as near as it can be computed: [`tail`](Self::tail) where that is exact, the saddle point elsewhere. What decoys are
+    /// compared with; never a headline.
+    #[must_use]
+    pub fn near_tail(&self, score: f64) -> PValue {
+        let statistic = self.statistic();
+        if self.weights.is_empty() && statistic.is_exact() {
+            return statistic.tail(self.len() as u64, score);
+        }
+        self.law(&statistic).saddlepoint(score)
+    }
+
     fn law(&self, statistic: &Statistic) -> WeightedSum {
         if self.weights.is_empty() {
             return statistic.total(self.len() as u64);

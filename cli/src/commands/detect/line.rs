@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
-use taggant_detector::stats::{EProcess, PValue, Rank};
+use taggant_detector::stats::{EProcess, Fit, PValue, Rank};
 use taggant_detector::{Passage, Report};
 use taggant_text::Tokenizer;
 
@@ -106,7 +106,7 @@ pub(super) struct DecoyLine {
     pub(super) decoys: u32,
     pub(super) rank: Rank,
     pub(super) p_value: PValue,
-    pub(super) fit: f64,
+    pub(super) fit: Fit,
 }
 
 impl Serialize for DecoyLine {
@@ -121,7 +121,8 @@ impl Serialize for DecoyLine {
             at_least: u64,
             log10_p_rank: f64,
             log10_p: f64,
-            fit: f64,
+            fit_distance: f64,
+            fit_p: f64,
         }
         Fields {
             layer: self.layer,
@@ -129,7 +130,8 @@ impl Serialize for DecoyLine {
             at_least: self.rank.at_least,
             log10_p_rank: self.rank.p_value().log10(),
             log10_p: self.p_value.log10(),
-            fit: self.fit,
+            fit_distance: self.fit.distance,
+            fit_p: self.fit.p_value,
         }
         .serialize(serializer)
     }
@@ -206,12 +208,13 @@ pub(super) fn table(id: Option<Value>, report: &Report, extras: &Extras) -> Stri
     for line in extras.decoys.iter().flatten() {
         let (rank, layer) = (line.rank, line.layer);
         below(&format!(
-            "{layer} key among {} decoys: {} score as high, p = {}; by the law p = {}; decoys follow the law: p = {:.2}",
+            "{layer} key among {} decoys: {} score as high, p = {}; by the law p = {}; the decoys follow the law within {:.3} (p = {:.2})",
             line.decoys,
             rank.at_least,
             rank.p_value(),
             line.p_value,
-            line.fit
+            line.fit.distance,
+            line.fit.p_value
         ));
     }
     text

@@ -151,14 +151,22 @@ fn kolmogorov(distance: f64, n: f64) -> f64 {
     terms.sum::<f64>().clamp(0.0, 1.0)
 }
 
-/// Kolmogorov–Smirnov distance between decoys' scores and their law: the largest difference between the share of scores that are
-/// at least x and `tail(x) = P(X ≥ x)`, over the observed x. Sorts the scores. 0 for none.
+/// How well decoys' scores follow their law.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Fit {
+    /// Kolmogorov–Smirnov distance: the largest difference between the share of scores that are at least x and `P(X ≥ x)`.
+    pub distance: f64,
+    /// The chance of such a distance or a larger one if the scores do follow the law. Conservative for laws on a lattice. A diagnostic,
+    /// good to a percent of itself, never a headline.
+    pub p_value: f64,
+}
+
+/// Compares decoys' scores with `tail(x) = P(X ≥ x)`, at the observed x. Sorts the scores.
 ///
 /// Both sides include x itself, so that the distance is right for laws on a lattice, where many scores coincide. It looks at no
-/// point between the observed ones, and the usual critical values are for continuous laws: on a lattice a verdict from them is
-/// conservative.
-#[must_use]
-pub fn fit_to_law(scores: &mut [f64], tail: impl Fn(f64) -> f64) -> f64 {
+/// point between the observed ones, and the critical values are those of continuous laws.
+pub fn fit_to_law(scores: &mut [f64], tail: impl Fn(f64) -> f64) -> Fit {
     scores.sort_by(f64::total_cmp);
     let n = real(scores.len() as u64);
     let mut distance = 0.0_f64;
@@ -168,7 +176,10 @@ pub fn fit_to_law(scores: &mut [f64], tail: impl Fn(f64) -> f64) -> f64 {
         distance = distance.max((share - tail(equal[0])).abs());
         below += equal.len() as u64;
     }
-    distance
+    Fit {
+        distance,
+        p_value: kolmogorov(distance, n),
+    }
 }
 
 #[cfg(test)]
@@ -270,8 +281,8 @@ mod tests {
             let mut waits: Vec<f64> = (0..200).map(|_| random.exponentials(1)).collect();
             let mut counts: Vec<f64> = (0..200).map(|_| binomial.draw(&mut random)).collect();
             let distances = [
-                fit_to_law(&mut waits, |x| (-x).exp()),
-                fit_to_law(&mut counts, coins),
+                fit_to_law(&mut waits, |x| (-x).exp()).distance,
+                fit_to_law(&mut counts, coins).distance,
             ];
             for (far, distance) in far.iter_mut().zip(distances) {
                 *far += u64::from(kolmogorov(distance, 200.0) <= 0.05);
@@ -284,8 +295,8 @@ mod tests {
         );
         assert!(far[1] < far[0]);
         // By hand: shares 1, 2/3 and 1/3 against 1, 1/2 and 1/4.
-        let distance = fit_to_law(&mut [2.0, 0.0, 1.0], |x| 0.5_f64.powf(x));
+        let distance = fit_to_law(&mut [2.0, 0.0, 1.0], |x| 0.5_f64.powf(x)).distance;
         assert!((distance - 1.0 / 6.0).abs() < 1e-15);
-        assert!(fit_to_law(&mut [], |_| 1.0).abs() <= 0.0);
+        assert!(fit_to_law(&mut [], |_| 1.0).p_value >= 1.0);
     }
 }
