@@ -24,6 +24,7 @@
 //! A detection says that the text depends on the key. It does not say who wrote the text, nor who copied it.
 
 mod detect;
+pub mod power;
 mod report;
 pub mod stats;
 
