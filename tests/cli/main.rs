@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod contract;
+mod power;
 mod resume;
 mod secrets;
 
