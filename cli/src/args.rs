@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Generate(Box<Generate>),
     /// Decide whether text carries a mark
     Detect(Detect),
+    /// Plan a test: how much text shows how much mark, at which cost
+    #[command(subcommand)]
+    Power(Power),
     /// See it work on a real model: keys, marked text, detection, edits
     Demo(Demo),
     /// Print a completion script for a shell
@@ -258,4 +261,124 @@ pub(crate) struct Demo {
     /// Seed of keys and text; the same seed shows the same
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Power {
+    /// Text that was generated under a mark
+    Text(PowerText),
+    /// A model that was trained on marked text
+    Distill(PowerDistill),
+    /// A model that was trained on the marked text of many accounts: which keys could tell
+    Attribute(PowerAttribute),
+    /// Exchanges whose served answer is ranked among sealed ones
+    Twins(PowerTwins),
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Plan {
+    /// Significance level
+    #[arg(long, value_name = "A", default_value_t = 1e-6)]
+    pub(crate) alpha: f64,
+    /// Probability of success if the effect is as planned
+    #[arg(long, value_name = "P", default_value_t = 0.9)]
+    pub(crate) power: f64,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where to draw power against size, as SVG
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct PowerText {
+    /// gumbel, tournament or greenlist
+    #[arg(long)]
+    pub(crate) scheme: String,
+    /// greenlist: share of green tokens [default: 0.25]
+    #[arg(long)]
+    pub(crate) gamma: Option<f64>,
+    /// tournament: rounds, 1 to 32 [default: 30]
+    #[arg(long, value_name = "M")]
+    pub(crate) depth: Option<f64>,
+    /// Shift of a unit's score, in standard deviations [default: measured on SmolLM2-135M at temperature 1, top-p 0.95:
+    /// 2.1 gumbel, 1.2 tournament, 0.74 greenlist]
+    #[arg(long, value_name = "D")]
+    pub(crate) effect: Option<f64>,
+    #[command(flatten)]
+    pub(crate) plan: Plan,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Preset {
+    /// Answers only: greenlist, window 2, delta 3, supervised; kappa 0.407
+    Closed,
+    /// Weights: gumbel, window 3, reading mode; kappa 0.0137
+    Open,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Student {
+    /// Share of the student's training text that carries the mark, above 0 to 1
+    #[arg(long, value_name = "S")]
+    pub(crate) share: f64,
+    /// What the suspect shows, and the scheme
+    #[arg(long, value_enum, default_value = "closed")]
+    pub(crate) preset: Preset,
+    /// Shift of a scored unit at a share of 1, in standard deviations [default: the preset's]
+    #[arg(long, value_name = "K")]
+    pub(crate) kappa: Option<f64>,
+    /// Generated tokens for each scored unit
+    #[arg(long, value_name = "N", default_value_t = 3.0)]
+    pub(crate) tokens_per_unit: f64,
+    /// Tokens of an answer
+    #[arg(long, value_name = "N", default_value_t = 300.0)]
+    pub(crate) tokens_per_answer: f64,
+    /// Price of a million generated tokens, in any currency
+    #[arg(long, value_name = "X", default_value_t = 10.0)]
+    pub(crate) price_per_million: f64,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct PowerDistill {
+    #[command(flatten)]
+    pub(crate) student: Student,
+    /// Keys that are tested, any of which may accuse; they share alpha
+    #[arg(long, value_name = "M", default_value_t = 1)]
+    pub(crate) keys: u64,
+    /// Scored units at hand: what they can show
+    #[arg(long, value_name = "UNITS")]
+    pub(crate) have: Option<u64>,
+    #[command(flatten)]
+    pub(crate) plan: Plan,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct PowerAttribute {
+    /// Accounts, each with an equal part of the share
+    #[arg(long, value_name = "A")]
+    pub(crate) accounts: u64,
+    #[command(flatten)]
+    pub(crate) student: Student,
+    #[command(flatten)]
+    pub(crate) plan: Plan,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct PowerTwins {
+    /// Probability that the suspect scores a served answer above a sealed one, between 0.5 and 1
+    #[arg(long, value_name = "P")]
+    pub(crate) auc: f64,
+    /// Sealed answers of an exchange
+    #[arg(long, value_name = "M", default_value_t = 4)]
+    pub(crate) twins: u32,
+    /// Accounts that are tested, any of which may be accused; they share alpha
+    #[arg(long, value_name = "A", default_value_t = 1)]
+    pub(crate) accounts: u64,
+    /// Exchanges at hand: what they can show
+    #[arg(long, value_name = "EXCHANGES")]
+    pub(crate) have: Option<u64>,
+    #[command(flatten)]
+    pub(crate) plan: Plan,
 }

@@ -6,6 +6,7 @@ mod generate;
 mod key;
 mod man;
 mod model;
+mod power;
 
 use crate::Answer;
 use crate::args::{Args, Command};
@@ -17,6 +18,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Model(command) => model::run(&command),
         Command::Generate(command) => generate::run(&command),
         Command::Detect(command) => detect::run(&command),
+        Command::Power(command) => power::run(&command),
         Command::Demo(command) => demo::run(&command),
         Command::Completions { shell } => man::completions(shell),
         Command::Man { folder } => man::pages(&folder),

@@ -7,6 +7,7 @@ mod files;
 mod journal;
 mod marks;
 mod output;
+mod plot;
 mod progress;
 mod rows;
 mod write;

@@ -5,6 +5,7 @@
 mod bad_input;
 mod contract;
 mod many;
+mod power;
 mod readme;
 mod resume;
 mod secrets;

@@ -207,7 +207,7 @@ fn mark(args: &Generate, tokenizer: &Tokenizer) -> Result<Mark> {
 }
 
 /// Membership in the green list is decided by integers; gamma becomes the nearest one.
-fn threshold(gamma: f64) -> Result<f64> {
+pub(crate) fn threshold(gamma: f64) -> Result<f64> {
     let threshold = (gamma * 4_294_967_296.0).round();
     if (1.0..4_294_967_296.0).contains(&threshold) {
         return Ok(threshold);

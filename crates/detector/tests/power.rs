@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -78,11 +77,25 @@ fn routes_to_accounts_are_those_of_the_table() {
     ] {
         let routes = Attribution::new(&student, accounts, goal(1e-6, 0.9)).unwrap();
         printed(routes.shared, 2, shared);
-        printed(routes.omnibus, 2, omnibus);
+        printed(routes.omnibus_formula, 2, omnibus);
         printed(routes.single, 2, single);
-        let found = routes.omnibus_exact / routes.omnibus;
+        for (at, route) in [routes.shared, routes.omnibus, routes.single]
+            .into_iter()
+            .enumerate()
+        {
+            assert!((routes.powers_at(route)[at] - 0.9).abs() < 1e-9);
+        }
+        let found = routes.omnibus / routes.omnibus_formula;
         assert!(
-            (found / ratio - 1.0).abs() < 0.02,
+            (found / ratio - 1.0).abs() < 0.03,
+            "{accounts}: {found} is not {ratio}"
+        );
+    }
+    for (accounts, ratio) in [(2, 3.4488), (10, 2.0826)] {
+        let routes = Attribution::new(&student, accounts, goal(1e-6, 0.9)).unwrap();
+        let found = routes.omnibus / routes.omnibus_formula;
+        assert!(
+            (found / ratio - 1.0).abs() < 0.03,
             "{accounts}: {found} is not {ratio}"
         );
     }
