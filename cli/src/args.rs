@@ -197,13 +197,21 @@ pub(crate) struct Generate {
     pub(crate) plain: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sparse {
+    /// Truncated goodness of fit (Li et al. 2024)
+    TrGof,
+    /// Higher criticism (Donoho and Jin 2004)
+    Hc,
+}
+
 #[derive(Debug, Group)]
 pub(crate) struct Detect {
     /// The key file; with --many-keys, the campaign key of a two-layer mark
     #[arg(long, value_name = "FILE", required_unless_present = "many_keys", value_hint = ValueHint::FilePath)]
     pub(crate) key: Option<PathBuf>,
     /// Key files as JSONL, any number: which of these keys is it? Each is tried on the whole corpus, Holm-corrected for all
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["account_key", "control", "localise", "sequential", "decoys", "family_wise"], value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["account_key", "control", "localise", "sequential", "decoys", "family_wise", "entropy"], value_hint = ValueHint::FilePath)]
     pub(crate) many_keys: Option<PathBuf>,
     /// The account key file of a two-layer mark
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -239,6 +247,12 @@ pub(crate) struct Detect {
     /// Also score the corpus under this many decoy keys, as a check of the p-value by brute force
     #[arg(long, value_name = "K")]
     pub(crate) decoys: Option<u32>,
+    /// Also rank a statistic that sees a mark in few units, among the decoys
+    #[arg(long, value_enum, value_name = "STATISTIC", requires = "decoys")]
+    pub(crate) sparse: Option<Sparse>,
+    /// Also weigh units by the square root of this model's entropy before them: a GGUF file or the name of a pulled model
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) entropy: Option<String>,
     /// Which decoys: the same seed gives the same
     #[arg(long, value_name = "S", default_value_t = 0, requires = "decoys")]
     pub(crate) decoy_seed: u64,

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use rand_chacha::ChaCha8Rng;
 use taggant_core::schemes::{self, Definition, Parameters};
-use taggant_core::{LeafKey, Mark, Record, TokenizerId};
+use taggant_core::{LeafKey, Mark, Record, Role, TokenizerId};
 use taggant_detector::stats::gamma_tail;
-use taggant_detector::{Detector, Response, Source, Verdict, detect};
-use taggant_models::{Exchange, Limits, Model, generate, score};
-use taggant_tests::{campaign_key, model, rng, stats};
+use taggant_detector::{Detector, Passage, Response, Source, Units, Verdict, detect};
+use taggant_models::{Exchange, Limits, Model, generate, score, score_with};
+use taggant_tests::{below, campaign_key, corpora, model, rng, stats};
 use taggant_text::{edits, fold};
 use taggant_watermark::{Sampler, Sampling, Stream};
 
@@ -308,6 +308,114 @@ fn the_mark_survives_text_form_and_common_edits() {
         }
         assert!(replaced.p_value > whole.p_value, "edits cost evidence");
     }
+}
+
+/// A passage of 200 tokens that the model wrote, in 19,800 tokens of human prose: found at family-wise 1e-3 in at least 95 % of 50
+/// documents a scheme, the boundaries within 20 tokens in the median; in the same documents without it, nothing. Seed 33.
+#[test]
+fn a_marked_passage_in_a_long_human_document_is_found_with_its_boundaries() {
+    let prose = model::tokenizer().encode(&corpora::prose()).unwrap();
+    for (scheme, arm) in marked() {
+        let mut rng = rng(33);
+        let mut detector = Detector::new(&arm.record, &[&arm.key]).unwrap();
+        let whole: Vec<&Vec<u32>> = arm
+            .answers
+            .iter()
+            .filter(|tokens| tokens.len() == LENGTH)
+            .collect();
+        let (mut found, mut false_alarms, mut errors) = (0, 0, Vec::new());
+        for document in 0..50 {
+            let begin = below(&mut rng, (prose.len() - 19_800) as u32) as usize;
+            let place = below(&mut rng, 19_800) as usize;
+            let mut text = prose[begin..begin + 19_800].to_vec();
+            false_alarms += detector
+                .passages(&Response::ids(&text), 1e-3)
+                .unwrap()
+                .len();
+            text.splice(place..place, whole[document % whole.len()].iter().copied());
+            let passages = detector.passages(&Response::ids(&text), 1e-3).unwrap();
+            let inside = |passage: &&Passage| {
+                (passage.start as usize) < place + LENGTH && passage.end as usize > place
+            };
+            if let Some(passage) = passages.iter().find(inside) {
+                found += 1;
+                errors.push((passage.start as usize).abs_diff(place));
+                errors.push((passage.end as usize).abs_diff(place + LENGTH));
+            }
+            false_alarms += passages.iter().filter(|passage| !inside(passage)).count();
+        }
+        errors.sort_unstable();
+        let (median, most) = (errors[errors.len() / 2], errors[errors.len() * 9 / 10]);
+        println!(
+            "{:13} found in {found} of 50 documents, boundaries {median} tokens off in the median, {most} in nine of ten; {false_alarms} false passages",
+            scheme.id
+        );
+        assert!(found >= 48 && median <= 20, "{found}, {median}");
+        assert!(false_alarms <= 2, "{false_alarms} in 100 documents at 1e-3");
+    }
+}
+
+/// Entropy weights from a key-independent model (the writer itself, told nothing of the key): more evidence from the same text.
+#[test]
+fn entropy_weights_gain_evidence_and_keep_innocent_text_innocent() {
+    let prompts = model::prompts(16);
+    for (scheme, arm) in marked() {
+        for (answers, is_marked) in [(&arm.answers, true), (&arms()[0].answers, false)] {
+            let exchanges: Vec<Exchange<'_>> = prompts
+                .iter()
+                .zip(answers)
+                .map(|(prompt, response)| Exchange { prompt, response })
+                .collect();
+            let mut entropies = vec![Vec::new(); exchanges.len()];
+            score_with(
+                model::model() as &dyn Model,
+                &exchanges,
+                2,
+                |_| Ok(Vec::new()),
+                |found: &mut Vec<f64>, _, logits| {
+                    found.push(entropy(logits));
+                    Ok(())
+                },
+                |row, found| {
+                    entropies[row] = found;
+                    Ok(())
+                },
+            )
+            .unwrap();
+            let mut weighted = Units::new(&arm.record, Role::Campaign, None).unwrap();
+            let mut plain = Units::new(&arm.record, Role::Campaign, None).unwrap();
+            for (tokens, entropies) in answers.iter().zip(&entropies) {
+                let response = Response::ids(tokens);
+                weighted
+                    .add_weighted(&response, |before| {
+                        entropies[before.response().len()].sqrt()
+                    })
+                    .unwrap();
+                plain.add(&response).unwrap();
+            }
+            let z = |units: &Units| {
+                let law = units.null();
+                (units.score(&[&arm.key], 1)[0].score - law.mean()) / law.deviation()
+            };
+            let (with, without) = (z(&weighted), z(&plain));
+            println!(
+                "{:13} marked {is_marked}: z = {without:.1} without weights, {with:.1} with",
+                scheme.id
+            );
+            if is_marked {
+                assert!(with > without, "{with} {without}");
+            } else {
+                assert!(with.abs() < 5.0);
+            }
+        }
+    }
+}
+
+fn entropy(logits: &[f32]) -> f64 {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weights = logits.iter().map(|&logit| f64::from(logit - most));
+    let mass: f64 = weights.clone().map(f64::exp).sum();
+    mass.ln() - weights.map(|shifted| shifted * shifted.exp()).sum::<f64>() / mass
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `detect`: rows in, verdicts out.
 
 mod corpus;
+mod entropy;
 mod line;
 mod many_keys;
 
@@ -8,16 +9,17 @@ use std::path::Path;
 
 use serde_json::Value;
 use taggant_core::{LeafKey, Role};
-use taggant_detector::stats::{EProcess, PValue, Rank, fit_to_law, holm};
+use taggant_detector::stats::{EProcess, PValue, Rank, fit_to_law, higher_criticism, holm, tr_gof};
 use taggant_detector::{Detector, Report, Response, Units, Verdict};
 
 use crate::Answer;
-use crate::args::Detect;
+use crate::args::{Detect, Sparse};
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::marks;
 use crate::progress;
 use corpus::Corpus;
+use entropy::Entropy;
 use line::{DecoyLine, Extras, PassageLine};
 
 pub(crate) fn run(args: &Detect) -> Result<Answer> {
@@ -48,6 +50,10 @@ pub(crate) fn run(args: &Detect) -> Result<Answer> {
     let detector = detector.with_alpha(args.alpha)?;
     let mut corpus = Corpus::new(args, &record)?;
     let mut session = Session {
+        entropy: match &args.entropy {
+            Some(name) => Some(Entropy::new(name, &record, &keys)?),
+            None => None,
+        },
         bet: args
             .sequential
             .map(|effect| EProcess::new(detector.law(), effect))
@@ -84,6 +90,14 @@ fn layers<'a>(
         .collect()
 }
 
+/// A statistic of units' p-values and its name.
+fn statistic(sparse: Sparse) -> (&'static str, fn(&mut [f64]) -> f64) {
+    match sparse {
+        Sparse::TrGof => ("tr-gof", tr_gof),
+        Sparse::Hc => ("hc", higher_criticism),
+    }
+}
+
 struct Session<'a> {
     args: &'a Detect,
     detector: Detector,
@@ -92,6 +106,8 @@ struct Session<'a> {
     bet: Option<EProcess>,
     /// Units for decoys, where some are asked for.
     layers: Vec<(Role, &'a LeafKey, Units)>,
+    /// Units weighted by entropy, where that is asked for.
+    entropy: Option<Entropy<'a>>,
     /// Rows whose verdicts wait for all others.
     held: Vec<(Value, Report, Extras)>,
 }
@@ -113,6 +129,9 @@ impl Session<'_> {
         if !mismatch {
             for (_, _, units) in &mut self.layers {
                 units.add(response)?;
+            }
+            if let Some(entropy) = &mut self.entropy {
+                entropy.add(response)?;
             }
             if self.args.localise {
                 let passages = self.detector.passages(response, self.args.alpha)?;
@@ -162,6 +181,9 @@ impl Session<'_> {
         if let Some(count) = self.args.decoys {
             extras.decoys = Some(self.decoys(count));
         }
+        if let Some(entropy) = &self.entropy {
+            extras.entropy = Some(entropy.lines());
+        }
         self.print(None, &pooled, &extras)?;
         self.output.finish()?;
         corpus.complete()?;
@@ -189,6 +211,10 @@ impl Session<'_> {
             DecoyLine {
                 layer: role.name(),
                 decoys: count,
+                sparse: self.args.sparse.map(|sparse| {
+                    let (name, statistic) = statistic(sparse);
+                    (name, units.rank_by(statistic, key, seed, count, threads))
+                }),
                 rank: Rank::of(score, &decoys),
                 p_value,
                 fit: fit_to_law(&mut decoys, |score| units.near_tail(score).get()),

@@ -149,14 +149,14 @@ impl Statistic {
 
 fn native_tail(null: Null, units: u64, score: f64) -> PValue {
     match null {
-        Null::Binomial { trials, threshold } => {
+        Null::Binomial { trials, .. } => {
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "a count below 2^53"
             )]
             let successes = score as u64;
-            let (p, q) = shares(threshold);
+            let (p, q) = shares(null);
             binomial_tail(successes, units * u64::from(trials), p, q)
         }
         _ => gamma_tail(score, units),
@@ -165,18 +165,21 @@ fn native_tail(null: Null, units: u64, score: f64) -> PValue {
 
 fn law(null: Null) -> Law {
     match null {
-        Null::Binomial { trials, threshold } => {
-            let (p, q) = shares(threshold);
+        Null::Binomial { trials, .. } => {
+            let (p, q) = shares(null);
             Law::Binomial { trials, p, q }
         }
         _ => Law::Exponential,
     }
 }
 
-/// `threshold / 2^32` and its complement, both exact.
+/// A trial's `threshold / 2^32` and its complement, both exact.
 #[expect(clippy::cast_precision_loss, reason = "at most 2^32")]
-fn shares(threshold: u64) -> (f64, f64) {
+pub(crate) fn shares(null: Null) -> (f64, f64) {
     const WHOLE: u64 = 1 << 32;
+    let Null::Binomial { threshold, .. } = null else {
+        return (1.0, 0.0);
+    };
     (
         threshold as f64 / WHOLE as f64,
         (WHOLE - threshold) as f64 / WHOLE as f64,

@@ -2,15 +2,16 @@
 
 use std::num::NonZero;
 
+use libm::exp;
 use taggant_core::{
-    Decoys, Error, ErrorKind, LayerRecord, LeafKey, Partition, Record, Result, Role, Scheme, Set,
-    TILE, Tile,
+    Decoys, Error, ErrorKind, LayerRecord, LeafKey, Null, Partition, Record, Result, Role, Scheme,
+    Set, TILE, Tile,
 };
 
 use crate::detect::Response;
 use crate::reader::Reader;
-use crate::statistic::Statistic;
-use crate::stats::{PValue, WeightedSum};
+use crate::statistic::{Statistic, shares};
+use crate::stats::{PValue, Rank, WeightedSum, binomial_tail};
 
 /// The distinct units of one layer of a mark, over all responses added.
 ///
@@ -264,6 +265,72 @@ impl Units {
         scores
     }
 
+    /// The place of `key` among decoys `0 .. count` of `seed` by a statistic of the units' own p-values, such as
+    /// [`tr_gof`](crate::stats::tr_gof) or [`higher_criticism`](crate::stats::higher_criticism): for marks in few of the units. Weights play no part.
+    #[must_use]
+    pub fn rank_by(
+        &self,
+        statistic: fn(&mut [f64]) -> f64,
+        key: &LeafKey,
+        seed: u64,
+        count: u32,
+        threads: usize,
+    ) -> Rank {
+        let source = Decoys::new(&self.record, &self.layer, seed);
+        let own = self.record.keyed(&self.layer, key);
+        let observed = self.spread(statistic, &*own);
+        let threads = u32::try_from(threads).unwrap_or(u32::MAX).max(1);
+        let at_least = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads)
+                .map(|worker| {
+                    let source = &source;
+                    scope.spawn(move || {
+                        let mut own = (worker..count).step_by(threads as usize);
+                        let reaches =
+                            |index| self.spread(statistic, &*source.scheme(index)) >= observed;
+                        own.by_ref().filter(|&index| reaches(index)).count() as u64
+                    })
+                })
+                .collect();
+            // A worker cannot fail; one that did would count every decoy against the key.
+            let all = workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or(u64::from(count)));
+            all.sum::<u64>().min(u64::from(count))
+        });
+        Rank {
+            at_least,
+            trials: u64::from(count),
+        }
+    }
+
+    /// A statistic of the units' own p-values under one key.
+    fn spread(&self, statistic: fn(&mut [f64]) -> f64, scheme: &dyn Scheme) -> f64 {
+        let null = scheme.null();
+        let tails = unit_tails(null);
+        let stride = self.layer.window + 1;
+        let mut tile = Tile::default();
+        let mut words = vec![0; TILE];
+        let mut scores = vec![0.0; TILE];
+        let mut p_values = Vec::with_capacity(self.len());
+        for units in self.tokens.chunks(TILE * stride) {
+            tile.fill(self.layer.window, units);
+            let (words, scores) = (&mut words[..tile.len()], &mut scores[..tile.len()]);
+            scheme.tile(&tile, words);
+            scheme.scores(words, scores);
+            p_values.extend(scores.iter().map(|&score| match null {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a count of at most 32"
+                )]
+                Null::Binomial { .. } => tails.get(score as usize).copied().unwrap_or(0.0),
+                _ => exp(-score),
+            }));
+        }
+        statistic(&mut p_values)
+    }
+
     /// The null law of the weighted sum of all units.
     #[must_use]
     pub fn null(&self) -> WeightedSum {
@@ -357,5 +424,18 @@ impl Units {
                 };
             }
         }
+    }
+}
+
+/// `P(X ≥ k)` of one unit's count, for every k; none for other laws.
+fn unit_tails(null: Null) -> Vec<f64> {
+    match null {
+        Null::Binomial { trials, .. } => {
+            let (p, q) = shares(null);
+            (0..=u64::from(trials))
+                .map(|k| binomial_tail(k, u64::from(trials), p, q).get())
+                .collect()
+        }
+        _ => Vec::new(),
     }
 }

@@ -20,8 +20,37 @@ pub(super) struct Extras {
     pub(super) adjusted: Option<PValue>,
     pub(super) passages: Option<Vec<PassageLine>>,
     pub(super) decoys: Option<Vec<DecoyLine>>,
+    pub(super) entropy: Option<Vec<EntropyLine>>,
     log10_e: Option<f64>,
     anytime: Option<PValue>,
+}
+
+/// A layer's p-value with units weighted by entropy: a second statistic, whatever the first says.
+#[derive(Debug)]
+pub(super) struct EntropyLine {
+    pub(super) layer: &'static str,
+    pub(super) bound: PValue,
+    pub(super) near: PValue,
+}
+
+impl Serialize for EntropyLine {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Fields {
+            layer: &'static str,
+            log10_p: f64,
+            log10_p_saddlepoint: f64,
+        }
+        Fields {
+            layer: self.layer,
+            log10_p: self.bound.log10(),
+            log10_p_saddlepoint: self.near.log10(),
+        }
+        .serialize(serializer)
+    }
 }
 
 impl Extras {
@@ -65,6 +94,8 @@ struct Line<'a> {
     passages: Option<&'a [PassageLine]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decoys: Option<&'a [DecoyLine]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entropy_weighted: Option<&'a [EntropyLine]>,
     checks: Vec<CheckLine>,
 }
 
@@ -105,6 +136,7 @@ pub(super) struct DecoyLine {
     pub(super) layer: &'static str,
     pub(super) decoys: u32,
     pub(super) rank: Rank,
+    pub(super) sparse: Option<(&'static str, Rank)>,
     pub(super) p_value: PValue,
     pub(super) fit: Fit,
 }
@@ -123,6 +155,10 @@ impl Serialize for DecoyLine {
             log10_p: f64,
             fit_distance: f64,
             fit_p: f64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            sparse: Option<&'static str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            log10_p_sparse: Option<f64>,
         }
         Fields {
             layer: self.layer,
@@ -132,6 +168,8 @@ impl Serialize for DecoyLine {
             log10_p: self.p_value.log10(),
             fit_distance: self.fit.distance,
             fit_p: self.fit.p_value,
+            sparse: self.sparse.map(|(name, _)| name),
+            log10_p_sparse: self.sparse.map(|(_, rank)| rank.p_value().log10()),
         }
         .serialize(serializer)
     }
@@ -165,6 +203,7 @@ pub(super) fn json(id: Option<Value>, report: &Report, extras: &Extras) -> Resul
         reason: reason(report),
         passages: extras.passages.as_deref(),
         decoys: extras.decoys.as_deref(),
+        entropy_weighted: extras.entropy.as_deref(),
         checks: checks.collect(),
     };
     serde_json::to_string(&line).map_err(|error| Failure::new(error.to_string()))
@@ -215,6 +254,19 @@ pub(super) fn table(id: Option<Value>, report: &Report, extras: &Extras) -> Stri
             line.p_value,
             line.fit.distance,
             line.fit.p_value
+        ));
+        if let Some((name, rank)) = line.sparse {
+            below(&format!(
+                "{layer} key by {name} among the same decoys: {} score as high, p = {}; a second statistic, not the verdict's",
+                rank.at_least,
+                rank.p_value()
+            ));
+        }
+    }
+    for line in extras.entropy.iter().flatten() {
+        below(&format!(
+            "{} layer weighted by entropy: p ≤ {} (near {}); a second statistic, not the verdict's",
+            line.layer, line.bound, line.near
         ));
     }
     text
