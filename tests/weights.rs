@@ -7,7 +7,7 @@ use rand::Rng;
 use taggant_core::schemes::Parameters;
 use taggant_core::{LeafKey, Mark, Record, Role, Score};
 use taggant_detector::stats::{Rank, fit_to_law};
-use taggant_detector::{Response, Units, Verdict, detect};
+use taggant_detector::{Collector, Response, Verdict, detect};
 use taggant_tests::{below, campaign_key, normal, rng, stats, tokenizer, zipf};
 use taggant_watermark::{Sampler, Sampling, Stream};
 
@@ -41,12 +41,14 @@ fn chernoff_bounds_and_the_saddle_point_approximates_the_tail_of_skewed_weights(
                 })
                 .collect();
             let key = campaign_key(&mut rng);
-            let mut units = Units::new(&record(scheme, &key), Role::Campaign, None).unwrap();
-            units
+            let mut collector =
+                Collector::new(&record(scheme, &key), Role::Campaign, None).unwrap();
+            collector
                 .add_weighted(&Response::ids(&tokens), |before| {
                     weights[before.window()[0] as usize]
                 })
                 .unwrap();
+            let units = collector.finish();
             let law = units.null();
             let threshold = law.mean() + 4.0 * law.deviation();
             let mut decoys = units.decoys(1, DECOYS, 2, |_| ());
@@ -89,8 +91,9 @@ fn decoys_agree_with_the_law_and_find_the_mark() {
         let marked = write(Some(&key), &record, 400, &mut rng);
         let innocent = zipf(&mut rng, 1000, 2000);
         for (text, is_marked) in [(&marked, true), (&innocent, false)] {
-            let mut units = Units::new(&record, Role::Campaign, None).unwrap();
-            units.add(&Response::ids(text)).unwrap();
+            let mut collector = Collector::new(&record, Role::Campaign, None).unwrap();
+            collector.add(&Response::ids(text)).unwrap();
+            let units = collector.finish();
             let own = units.score(&[&key], 1)[0];
             let mut decoys = units.decoys(3, 9999, 2, |_| ());
             let rank = Rank::of(own.score, &decoys);
@@ -169,12 +172,13 @@ fn filters_on_marked_pairs_accuse_the_innocent_and_filters_on_windows_do_not() {
 
         // What the types allow: a weight for each window.
         let windows: HashSet<u32> = transcripts.iter().copied().collect();
-        let mut units = Units::new(&record, Role::Campaign, None).unwrap();
-        units
+        let mut collector = Collector::new(&record, Role::Campaign, None).unwrap();
+        collector
             .add_weighted(&Response::ids(&suspect), |before| {
                 f64::from(u8::from(windows.contains(&before.window()[0])))
             })
             .unwrap();
+        let units = collector.finish();
         let law = units.null();
         sound.push((units.score(&[&key], 1)[0].score - law.mean()) / law.deviation());
     }
@@ -193,23 +197,26 @@ fn z(green: f64, units: f64) -> f64 {
 #[test]
 fn weights_are_numbers_from_zero_up() {
     let key = campaign_key(&mut rng(43));
-    let mut units = Units::new(&record("gumbel", &key), Role::Campaign, None).unwrap();
+    let mut collector = Collector::new(&record("gumbel", &key), Role::Campaign, None).unwrap();
     let tokens = [1, 2, 3, 1, 2];
     for bad in [f64::NAN, f64::INFINITY, -1.0] {
-        let error = units
+        let error = collector
             .add_weighted(&Response::ids(&tokens), |_| bad)
             .unwrap_err();
         assert!(error.to_string().contains("from 0 up"), "{error}");
-        assert!(units.is_empty());
+        assert!(collector.is_empty());
     }
-    units
+    collector
         .add_weighted(&Response::ids(&tokens), |_| 2.0)
         .unwrap();
-    units.add(&Response::ids(&tokens)).unwrap();
+    collector.add(&Response::ids(&tokens)).unwrap();
+    let units = collector.finish();
     assert_eq!(units.len(), 3);
     assert!((units.null().mean() - 6.0).abs() < 1e-12);
-    assert!(Units::new(&record("gumbel", &key), Role::Account, None).is_err());
-    let none = Units::new(&record("gumbel", &key), Role::Campaign, None).unwrap();
+    assert!(Collector::new(&record("gumbel", &key), Role::Account, None).is_err());
+    let none = Collector::new(&record("gumbel", &key), Role::Campaign, None)
+        .unwrap()
+        .finish();
     let scored = none.score(&[&key], 4);
     assert!(scored[0].p_value.get() == 1.0 && none.decoys(1, 3, 2, |_| ()) == [0.0; 3]);
 }

@@ -6,7 +6,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use taggant_core::schemes::{self, Parameters};
 use taggant_core::{ErrorKind, LeafKey, Mark, Record, Role, Score};
-use taggant_detector::{Detector, Reason, Response, Source, Units, Verdict, detect};
+use taggant_detector::{Collector, Detector, Reason, Response, Source, Verdict, detect};
 use taggant_reference as reference;
 use taggant_tests::vectors::hex;
 use taggant_tests::{account_key, below, campaign_key, logits, rng, root, tokenizer, zipf};
@@ -316,8 +316,9 @@ fn core_and_reference_agree_on_decoys_and_primary_statistics() {
                 .unwrap();
             // More than one tile, and a last one that is not full; no token twice, so that every window is new.
             let tokens: Vec<u32> = (0..5000_u32).map(|n| n * 104_729 % (1 << 21)).collect();
-            let mut units = Units::new(&record, Role::Campaign, None).unwrap();
-            units.add(&Response::ids(&tokens)).unwrap();
+            let mut collector = Collector::new(&record, Role::Campaign, None).unwrap();
+            collector.add(&Response::ids(&tokens)).unwrap();
+            let units = collector.finish();
             let ours = units.decoys(9, 3, 2, |_| ());
             for (index, ours) in (0..).zip(ours) {
                 let key = reference::decoy(9, u8::try_from(window).unwrap(), index);

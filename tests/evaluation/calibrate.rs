@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use taggant_core::schemes::Parameters;
 use taggant_core::{Decoys, Record, Role, Score};
 use taggant_detector::stats::{EProcess, PValue, WeightedSum, binomial_tail, gamma_tail};
-use taggant_detector::{Detector, Response, Units, localise};
+use taggant_detector::{Collector, Detector, Response, Units, localise};
 use taggant_tests::{campaign_key, corpora, model, rng, stats, tokenizer, zipf};
 
 const LEVELS: [f64; 4] = [1e-2, 1e-3, 1e-4, 1e-5];
@@ -154,19 +154,20 @@ fn by_text(texts: &[Text], scores: u64) -> bool {
         for text in texts {
             let mut kind = Tally::default();
             for (length, of_length) in LENGTHS.into_iter().zip(&mut lengths) {
-                let mut units =
-                    Units::new(&record(scheme, score, 1 << 17), Role::Campaign, None).unwrap();
+                let mut collector =
+                    Collector::new(&record(scheme, score, 1 << 17), Role::Campaign, None).unwrap();
                 let response = Response::ids(&text.ids[..length]);
                 if weighted {
                     // Skewed on purpose: a tenth of the windows carry most of the weight.
-                    units
+                    collector
                         .add_weighted(&response, |before| {
                             f64::from(1 + before.window()[0] % 10).powi(3)
                         })
                         .unwrap();
                 } else {
-                    units.add(&response).unwrap();
+                    collector.add(&response).unwrap();
                 }
+                let units = collector.finish();
                 // Keys of its own for each cell: shorter texts are beginnings of the longer ones.
                 seed += 1;
                 let critical = LEVELS.map(|level| critical(&units, level));
@@ -320,13 +321,13 @@ impl Sequence {
             .take(units)
             .map(|end| end as u32)
             .collect();
-        let mut one = Units::new(&record, Role::Campaign, None).unwrap();
+        let mut one = Collector::new(&record, Role::Campaign, None).unwrap();
         one.add(&Response::ids(&[1, 2, 3])).unwrap();
         Self {
             tokens: text.to_vec(),
             positions,
             decoys: Decoys::new(&record, &record.layers()[0], 1),
-            null: one.null(),
+            null: one.finish().null(),
         }
     }
 

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use taggant_core::schemes::{self, Definition, Parameters};
 use taggant_core::{LeafKey, Mark, Record, Role, TokenizerId};
 use taggant_detector::stats::gamma_tail;
-use taggant_detector::{Detector, Passage, Response, Source, Units, Verdict, detect};
+use taggant_detector::{Collector, Detector, Passage, Response, Source, Units, Verdict, detect};
 use taggant_models::{Exchange, Limits, Model, generate, score, score_with};
 use taggant_tests::{below, campaign_key, corpora, model, rng, stats};
 use taggant_text::{edits, fold};
@@ -382,8 +382,8 @@ fn entropy_weights_gain_evidence_and_keep_innocent_text_innocent() {
                 },
             )
             .unwrap();
-            let mut weighted = Units::new(&arm.record, Role::Campaign, None).unwrap();
-            let mut plain = Units::new(&arm.record, Role::Campaign, None).unwrap();
+            let mut weighted = Collector::new(&arm.record, Role::Campaign, None).unwrap();
+            let mut plain = Collector::new(&arm.record, Role::Campaign, None).unwrap();
             for (tokens, entropies) in answers.iter().zip(&entropies) {
                 let response = Response::ids(tokens);
                 weighted
@@ -397,7 +397,7 @@ fn entropy_weights_gain_evidence_and_keep_innocent_text_innocent() {
                 let law = units.null();
                 (units.score(&[&arm.key], 1)[0].score - law.mean()) / law.deviation()
             };
-            let (with, without) = (z(&weighted), z(&plain));
+            let (with, without) = (z(&weighted.finish()), z(&plain.finish()));
             println!(
                 "{:13} marked {is_marked}: z = {without:.1} without weights, {with:.1} with",
                 scheme.id

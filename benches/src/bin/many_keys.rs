@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use taggant_benches::{aes_floor, mark};
 use taggant_core::{LeafKey, Role};
-use taggant_detector::{Response, Units};
+use taggant_detector::{Collector, Response, Units};
 use taggant_tests::{campaign_key, rng, zipf};
 
 fn main() {
@@ -56,15 +56,15 @@ fn main() {
 /// Distinct units of text like a language's.
 fn pool(scheme: &str, size: usize) -> Units {
     let (_, record, _) = mark(scheme, &[], 2, 1, 128_256);
-    let mut units = Units::new(&record, Role::Campaign, None).unwrap();
+    let mut collector = Collector::new(&record, Role::Campaign, None).unwrap();
     let mut rng = rng(57);
-    while units.len() < size {
-        let missing = size - units.len();
-        units
+    while collector.len() < size {
+        let missing = size - collector.len();
+        collector
             .add(&Response::ids(&zipf(&mut rng, 128_256, missing + 2)))
             .unwrap();
     }
-    units
+    collector.finish()
 }
 
 /// AES blocks a second on `threads` threads, in a buffer of the first cache.

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 use taggant_core::{LeafKey, Role};
 use taggant_detector::stats::{EProcess, PValue, Rank, fit_to_law, higher_criticism, holm, tr_gof};
-use taggant_detector::{Detector, Report, Response, Units, Verdict};
+use taggant_detector::{Collector, Detector, Report, Response, Verdict};
 
 use crate::Answer;
 use crate::args::{Detect, Sparse};
@@ -80,12 +80,12 @@ pub(crate) fn run(args: &Detect) -> Result<Answer> {
 fn layers<'a>(
     record: &taggant_core::Record,
     keys: &[&'a LeafKey],
-) -> Result<Vec<(Role, &'a LeafKey, Units)>> {
+) -> Result<Vec<(Role, &'a LeafKey, Collector)>> {
     let layers = record.layers().iter().zip(keys);
     layers
         .map(|(layer, key)| {
-            let units = Units::new(record, layer.role, keys.first().copied())?;
-            Ok((layer.role, *key, units))
+            let collector = Collector::new(record, layer.role, keys.first().copied())?;
+            Ok((layer.role, *key, collector))
         })
         .collect()
 }
@@ -105,7 +105,7 @@ struct Session<'a> {
     /// What the e-value rests on, where one is kept.
     bet: Option<EProcess>,
     /// Units for decoys, where some are asked for.
-    layers: Vec<(Role, &'a LeafKey, Units)>,
+    layers: Vec<(Role, &'a LeafKey, Collector)>,
     /// Units weighted by entropy, where that is asked for.
     entropy: Option<Entropy<'a>>,
     /// Rows whose verdicts wait for all others.
@@ -127,8 +127,8 @@ impl Session<'_> {
             .reason()
             .is_some_and(|reason| reason.name() == "TokenizerMismatch");
         if !mismatch {
-            for (_, _, units) in &mut self.layers {
-                units.add(response)?;
+            for (_, _, collector) in &mut self.layers {
+                collector.add(response)?;
             }
             if let Some(entropy) = &mut self.entropy {
                 entropy.add(response)?;
@@ -181,7 +181,7 @@ impl Session<'_> {
         if let Some(count) = self.args.decoys {
             extras.decoys = Some(self.decoys(count));
         }
-        if let Some(entropy) = &self.entropy {
+        if let Some(entropy) = self.entropy.take() {
             extras.entropy = Some(entropy.lines());
         }
         self.print(None, &pooled, &extras)?;
@@ -194,32 +194,35 @@ impl Session<'_> {
     }
 
     /// The true key's place among the decoys, layer by layer, and whether the decoys follow the law that the p-value is from.
-    fn decoys(&self, count: u32) -> Vec<DecoyLine> {
+    fn decoys(&mut self, count: u32) -> Vec<DecoyLine> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let bar = progress::bar(
             u64::from(count) * self.layers.len() as u64,
             "decoys",
             "keys",
         );
-        let lines = self.layers.iter().map(|(role, key, units)| {
-            let scored = units.score(&[key], 1);
-            let (score, p_value) = scored
-                .first()
-                .map_or((0.0, PValue::ONE), |scored| (scored.score, scored.p_value));
-            let seed = self.args.decoy_seed;
-            let mut decoys = units.decoys(seed, count, threads, |done| bar.inc(done));
-            DecoyLine {
-                layer: role.name(),
-                decoys: count,
-                sparse: self.args.sparse.map(|sparse| {
-                    let (name, statistic) = statistic(sparse);
-                    (name, units.rank_by(statistic, key, seed, count, threads))
-                }),
-                rank: Rank::of(score, &decoys),
-                p_value,
-                fit: fit_to_law(&mut decoys, |score| units.near_tail(score).get()),
-            }
-        });
+        let lines = std::mem::take(&mut self.layers)
+            .into_iter()
+            .map(|(role, key, collector)| {
+                let units = collector.finish();
+                let scored = units.score(&[key], 1);
+                let (score, p_value) = scored
+                    .first()
+                    .map_or((0.0, PValue::ONE), |scored| (scored.score, scored.p_value));
+                let seed = self.args.decoy_seed;
+                let mut decoys = units.decoys(seed, count, threads, |done| bar.inc(done));
+                DecoyLine {
+                    layer: role.name(),
+                    decoys: count,
+                    sparse: self.args.sparse.map(|sparse| {
+                        let (name, statistic) = statistic(sparse);
+                        (name, units.rank_by(statistic, key, seed, count, threads))
+                    }),
+                    rank: Rank::of(score, &decoys),
+                    p_value,
+                    fit: fit_to_law(&mut decoys, |score| units.near_tail(score).get()),
+                }
+            });
         let lines = lines.collect();
         bar.finish_and_clear();
         lines

@@ -158,17 +158,23 @@ impl Prf {
     /// Word `LANE` of each encrypted block.
     #[inline(always)]
     fn lane<const LANE: usize>(&self, blocks: &[Block], out: &mut [u32]) {
-        self.pipeline(
-            blocks.len(),
-            #[inline(always)]
-            |index| words(&blocks[index]),
+        self.laid(
+            blocks,
             #[inline(always)]
             |start, done| {
-                for (out, block) in out[start..].iter_mut().zip(done) {
-                    *out = words(block)[LANE];
+                // Four bytes at a time, sixteen bytes apart: a stride that vectorises.
+                let (words, _) = done.as_flattened().as_chunks::<4>();
+                for (out, words) in out[start..].iter_mut().zip(words.chunks_exact(LANES)) {
+                    *out = u32::from_le_bytes(words[LANE]);
                 }
             },
         );
+    }
+
+    /// Encrypts blocks that lie finished in memory; `drain(start, blocks)` takes consecutive results.
+    #[inline(always)]
+    fn laid(&self, blocks: &[Block], drain: impl FnMut(usize, &[Block])) {
+        self.cipher.encrypt_with_backend(Laid { blocks, drain });
     }
 
     fn chained_tile(&self, tile: &Tile, out: &mut [u32]) {
@@ -234,6 +240,7 @@ impl Prf {
     ) {
         self.pipeline(
             positions.len(),
+            #[inline(always)]
             |index| {
                 let end = positions[index];
                 let mut words = [NONE; 4];
@@ -241,6 +248,7 @@ impl Prf {
                 words[3] = group(end);
                 words
             },
+            #[inline(always)]
             |start, blocks| {
                 let ends = &positions[start..start + blocks.len()];
                 for ((out, block), &end) in out[start..].iter_mut().zip(blocks).zip(ends) {
@@ -355,6 +363,38 @@ impl<F: FnMut(usize) -> Words, D: FnMut(usize, &[Block])> BlockCipherEncClosure 
     }
 }
 
+/// As [`Pipeline`], for blocks that lie finished in memory: the cipher reads them where they are.
+struct Laid<'a, D> {
+    blocks: &'a [Block],
+    drain: D,
+}
+
+impl<D> BlockSizeUser for Laid<'_, D> {
+    type BlockSize = U16;
+}
+
+impl<D: FnMut(usize, &[Block])> BlockCipherEncClosure for Laid<'_, D> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(mut self, backend: &B) {
+        let (whole, rest) =
+            ParBlocks::<B>::slice_as_chunks(Array::cast_slice_from_core(self.blocks));
+        let mut done = ParBlocks::<B>::default();
+        let together = done.len();
+        for (number, blocks) in whole.iter().enumerate() {
+            backend.encrypt_par_blocks(InOut::from((blocks, &mut done)));
+            (self.drain)(number * together, Array::cast_slice_to_core(&done));
+        }
+        if !rest.is_empty() {
+            done[..rest.len()].copy_from_slice(rest);
+            backend.encrypt_par_blocks(InOut::from(&mut done));
+            (self.drain)(
+                whole.len() * together,
+                Array::cast_slice_to_core(&done[..rest.len()]),
+            );
+        }
+    }
+}
+
 /// Blocks of the message `window ‖ group`.
 pub(crate) fn blocks(window: usize) -> usize {
     (window + 1).div_ceil(4)
@@ -373,7 +413,8 @@ pub(crate) fn input(window: &[u32], block: usize, group: u32) -> Words {
 /// The word of `token` among the four candidates that share `block`.
 #[inline(always)]
 fn lane(block: &Block, token: u32) -> u32 {
-    words(block)[(token % 4) as usize]
+    let (words, _) = block.as_chunks::<4>();
+    u32::from_le_bytes(words[(token % 4) as usize])
 }
 
 #[inline(always)]

@@ -23,7 +23,9 @@
 //!
 //! A detection says that the text depends on the key. It does not say who wrote the text, nor who copied it.
 
+mod collector;
 mod detect;
+mod difference;
 mod localise;
 pub mod power;
 #[cfg(test)]
@@ -34,7 +36,9 @@ mod statistic;
 pub mod stats;
 mod units;
 
+pub use collector::{Before, Collector};
 pub use detect::{Detector, Response, Source, detect};
+pub use difference::Difference;
 pub use localise::{Passage, localise};
 pub use report::{Check, Reason, Report, Status, Verdict};
-pub use units::{Before, Scored, Units};
+pub use units::{Scored, Units};

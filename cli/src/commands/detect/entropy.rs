@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use taggant_core::{LeafKey, Record, Role};
-use taggant_detector::{Response, Units};
+use taggant_detector::{Collector, Response};
 use taggant_models::{Exchange, Llama, Model, score_with};
 
 use super::layers;
@@ -14,7 +14,7 @@ use crate::marks;
 /// Units with weights √H, H the entropy of a key-independent model's next token (√H did best in TextSeal's ablation).
 pub(super) struct Entropy<'a> {
     model: Llama,
-    layers: Vec<(Role, &'a LeafKey, Units)>,
+    layers: Vec<(Role, &'a LeafKey, Collector)>,
 }
 
 impl<'a> Entropy<'a> {
@@ -27,8 +27,8 @@ impl<'a> Entropy<'a> {
 
     pub(super) fn add(&mut self, response: &Response<'_>) -> Result<()> {
         let weights = self.weights(response)?;
-        for (_, _, units) in &mut self.layers {
-            units.add_weighted(response, |before| {
+        for (_, _, collector) in &mut self.layers {
+            collector.add_weighted(response, |before| {
                 weights.get(before.response().len()).copied().unwrap_or(0.0)
             })?;
         }
@@ -72,8 +72,9 @@ impl<'a> Entropy<'a> {
         Ok(weights.into_inner())
     }
 
-    pub(super) fn lines(&self) -> Vec<EntropyLine> {
-        let line = |(role, key, units): &(Role, &LeafKey, Units)| {
+    pub(super) fn lines(self) -> Vec<EntropyLine> {
+        let line = |(role, key, collector): (Role, &LeafKey, Collector)| {
+            let units = collector.finish();
             let scored = units.score(&[key], 1).first().copied()?;
             Some(EntropyLine {
                 layer: role.name(),
@@ -81,7 +82,7 @@ impl<'a> Entropy<'a> {
                 near: units.near_tail(scored.score),
             })
         };
-        self.layers.iter().filter_map(line).collect()
+        self.layers.into_iter().filter_map(line).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use taggant_core::{LeafKey, Role};
 use taggant_detector::stats::{PValue, holm};
-use taggant_detector::{Scored, Units};
+use taggant_detector::{Collector, Scored};
 
 use super::corpus::Corpus;
 use crate::Answer;
@@ -45,12 +45,13 @@ pub(super) fn run(args: &Detect, file: &Path) -> Result<Answer> {
         [only] => only.role,
         _ => Role::Account,
     };
-    let mut units = Units::new(&record, role, campaign.as_ref())
+    let mut collector = Collector::new(&record, role, campaign.as_ref())
         .map_err(|error| Failure::from(error).hint("give the campaign key with --key"))?;
     let keys = files::read_keys(file)?;
     let mut corpus = Corpus::new(args, &record)?;
-    corpus.read(args, |_, _, response| Ok(units.add(response)?))?;
+    corpus.read(args, |_, _, response| Ok(collector.add(response)?))?;
 
+    let units = collector.finish();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let borrowed: Vec<&LeafKey> = keys.iter().collect();
     let scored = units.score(&borrowed, threads);

@@ -93,7 +93,7 @@ fn bernoulli(theta: f64, p: f64, q: f64) -> Cumulants {
     }
 }
 
-/// `−ln(1 − θ)`.
+/// `−ln(1 − θ)`, and a bound of it for scores made of 32-bit words.
 fn exponential(theta: f64) -> Cumulants {
     if theta >= 1.0 {
         return Cumulants {
@@ -103,8 +103,15 @@ fn exponential(theta: f64) -> Cumulants {
         };
     }
     let mean = 1.0 / (1.0 - theta);
+    // Scores that fall short of an exponential variable by the grain of a 32-bit word only lower K where θ > 0. Where θ < 0, as under
+    // negative weights, E e^{θX} exceeds 1/(1−θ) by at most that grain: a Riemann sum of a falling function from the left.
+    let grain = if theta < 0.0 {
+        1.0 / 4_294_967_296.0
+    } else {
+        0.0
+    };
     Cumulants {
-        k: -log1p(-theta),
+        k: -log1p(-theta) + log1p(grain * (1.0 - theta)),
         mean,
         variance: mean * mean,
     }
