@@ -60,7 +60,7 @@ def llama_cpp(model):
             for _ in range(tokens):
                 llama.eval([llama.sample(temp=1.0, top_p=0.95)])
 
-        took = median(write, 5)
+        took = median(write, 3)
         print(f"llama.cpp, batch 1, {threads} thread(s): {64 / took:.1f} tokens/s", flush=True)
     for threads, batch in ((1, 8), (1, 32), (1, 64), (2, 64)):
         print(f"llama.cpp, batch {batch}, {threads} thread(s): {batched(llama_cpp, model, batch, threads):.1f} tokens/s", flush=True)
