@@ -461,7 +461,8 @@ pub(crate) struct CanaryShown {
     /// Rows with `slot` and `log_likelihoods`, one for each filler; null stands for none
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) likelihoods: Option<PathBuf>,
-    /// Rows with `slot` and `response`, in which the fillers are looked for as whole words
+    /// Rows with `slot` and `response`, in which the fillers are looked for as whole words; in all three kinds of file, a row
+    /// whose `prompt` holds one of its slot's fillers does not count
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) answers: Option<PathBuf>,
 }
@@ -470,7 +471,6 @@ pub(crate) struct CanaryShown {
 pub(crate) struct CanaryTest {
     #[command(flatten)]
     pub(crate) files: CanaryFiles,
-    /// Rows may have a `prompt`; where it holds a filler of the slot, the row does not count
     #[command(flatten)]
     pub(crate) shown: CanaryShown,
     /// The statistic that decides; settle it before looking
