@@ -99,7 +99,7 @@ fn responses_are_filled_and_other_columns_pass() {
     let (a, b) = (CITIES[choices["q0/city"]], CITIES[choices["q1/city"]]);
     let mut expected = row.clone();
     expected["response"] = json!(format!("From {a} to {b}, {{{{not}}}} {a}."));
-    assert_eq!(filled, [expected, plain]);
+    assert_eq!(filled, [expected, plain.clone()]);
     let columns = |value: &Value| {
         value
             .as_object()
