@@ -1,5 +1,11 @@
 //! Keyed choices under the null, with all a suspect's whims, and under theft.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "small counts"
+)]
+
 use taggant_core::{Canary, ErrorKind};
 
 use super::*;
@@ -12,11 +18,7 @@ fn account(index: u64) -> Canary {
     Canary::decoy(0xACC0, index)
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a small number below n"
-)]
+#[expect(clippy::cast_sign_loss, reason = "not negative")]
 fn below(random: &mut Random, n: usize) -> usize {
     (random.uniform() * n as f64) as usize
 }
