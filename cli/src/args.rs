@@ -33,6 +33,9 @@ pub(crate) enum Command {
     Generate(Box<Generate>),
     /// Decide whether text carries a mark
     Detect(Detect),
+    /// Keyed free choices: fillers picked by account, and whose picks a suspect repeats
+    #[command(subcommand)]
+    Canary(Canary),
     /// Plan a test: how much text shows how much mark, at which cost
     #[command(subcommand)]
     Power(Power),
@@ -395,4 +398,97 @@ pub(crate) struct PowerTwins {
     pub(crate) have: Option<u64>,
     #[command(flatten)]
     pub(crate) plan: Plan,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Canary {
+    /// Pick the filler of every slot for every account
+    Plan(CanaryPlan),
+    /// Put the picked fillers into responses, in place of {{slot:ID}}
+    Apply(CanaryApply),
+    /// Decide whose fillers a suspect repeats
+    Test(CanaryTest),
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct CanaryFiles {
+    /// Slots as JSONL: `id`, `fillers`, and if wanted `weights` (whole numbers) and the only `account` it is served to
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) slots: PathBuf,
+    /// Key files of role canary as JSONL; a key's id is its account
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) keys: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct CanaryPlan {
+    #[command(flatten)]
+    pub(crate) files: CanaryFiles,
+    /// Where to write the plan, which is secret; an existing file is never replaced
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct CanaryApply {
+    /// The plan
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) plan: PathBuf,
+    /// Rows with `account` and `response`, as JSONL
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+    /// Where to write the rows, their responses filled
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tally {
+    /// Slots whose filler is the suspect's first choice
+    Hits,
+    /// Ranks of the fillers among all of their slots
+    Ranks,
+    /// Shares of the suspect's answers that use the fillers
+    Frequencies,
+}
+
+#[derive(Debug, Group)]
+#[group(id = "shown", required = true, multiple = false)]
+pub(crate) struct CanaryShown {
+    /// Rows with `slot` and `counts`, how many of the suspect's answers use each filler
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) counts: Option<PathBuf>,
+    /// Rows with `slot` and `log_likelihoods`, one for each filler; null stands for none
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) likelihoods: Option<PathBuf>,
+    /// Rows with `slot` and `response`, in which the fillers are looked for as whole words; in all three kinds of file, a row
+    /// whose `prompt` holds one of its slot's fillers does not count
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) answers: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct CanaryTest {
+    #[command(flatten)]
+    pub(crate) files: CanaryFiles,
+    #[command(flatten)]
+    pub(crate) shown: CanaryShown,
+    /// The statistic that decides; settle it before looking
+    #[arg(long, value_enum, default_value = "hits")]
+    pub(crate) statistic: Tally,
+    /// Accounts to test together as well, as JSONL: `id` and `lines`, the places of their keys
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) clusters: Option<PathBuf>,
+    /// Chance of accusing any account or cluster that has nothing to do with the suspect
+    #[arg(long, value_name = "A", default_value_t = 1e-3)]
+    pub(crate) alpha: f64,
+    /// Also rank each score among this many decoy keys, as a check of the p-value by brute force
+    #[arg(long, value_name = "K")]
+    pub(crate) decoys: Option<u32>,
+    /// Which decoys: the same seed gives the same
+    #[arg(long, value_name = "S", default_value_t = 0, requires = "decoys")]
+    pub(crate) decoy_seed: u64,
+    /// One JSON object an account, then one for all
+    #[arg(long)]
+    pub(crate) json: bool,
 }

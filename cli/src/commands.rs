@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod canary;
 mod demo;
 mod detect;
 mod generate;
@@ -18,6 +19,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Model(command) => model::run(&command),
         Command::Generate(command) => generate::run(&command),
         Command::Detect(command) => detect::run(&command),
+        Command::Canary(command) => canary::run(&command),
         Command::Power(command) => power::run(&command),
         Command::Demo(command) => demo::run(&command),
         Command::Completions { shell } => man::completions(shell),

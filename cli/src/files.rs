@@ -94,6 +94,12 @@ pub(crate) fn read_keys(path: &Path) -> Result<Vec<LeafKey>> {
     Ok(keys)
 }
 
+/// Opens a file of secrets for reading line by line.
+pub(crate) fn open_private(path: &Path) -> Result<Box<dyn BufRead>> {
+    check_private(path)?;
+    open(path)
+}
+
 /// The two families never mix.
 fn forensic(path: &Path, key: LeafKey) -> Result<LeafKey> {
     if key.family() == taggant_core::Family::Forensic {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
 mod bad_input;
+mod canary;
 mod contract;
 mod many;
 mod power;

@@ -1,5 +1,7 @@
 //! What every scheme must do, on toy logits: each native scheme × windows × layers goes through the same contract.
 
+mod canary;
+
 use std::sync::Arc;
 
 use rand::Rng;

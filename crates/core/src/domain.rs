@@ -6,5 +6,8 @@ pub(crate) const COMMIT: &[u8] = b"taggant/v1/commit";
 pub(crate) const PRF: &[u8] = b"taggant/v1/prf";
 pub(crate) const ROUTE: &[u8] = b"taggant/v1/route";
 pub(crate) const DECOY: &[u8] = b"taggant/v1/decoy";
+pub(crate) const CANARY: &[u8] = b"taggant/v1/canary";
+pub(crate) const CANARY_SLOT: &[u8] = b"taggant/v1/canary/slot";
+pub(crate) const CANARY_DECOY: &[u8] = b"taggant/v1/canary/decoy";
 /// Scheme name under which a campaign leaf derives its route key.
 pub(crate) const ROUTE_SCHEME: &str = "route/1";

@@ -222,15 +222,15 @@ impl fmt::Display for Path {
 
 /// 32 secret bytes.
 #[derive(Clone)]
-struct Secret(Zeroizing<[u8; 32]>);
+pub(crate) struct Secret(Zeroizing<[u8; 32]>);
 
 impl Secret {
-    fn new(bytes: [u8; 32]) -> Self {
+    pub(crate) fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// `Expand(self, domain ‖ u16be(len label) ‖ label)`.
-    fn expand<const N: usize>(&self, parts: &[&[u8]]) -> Zeroizing<[u8; N]> {
+    /// `Expand(self, parts, N)`: RFC 5869's expand step over the concatenated parts.
+    pub(crate) fn expand<const N: usize>(&self, parts: &[&[u8]]) -> Zeroizing<[u8; N]> {
         let mut out = Zeroizing::new([0; N]);
         #[expect(
             clippy::expect_used,
@@ -388,6 +388,11 @@ impl LeafKey {
             .chain_update(*self.secret.0)
             .finalize()
             .into()
+    }
+
+    /// `Expand(key, parts, N)`.
+    pub(crate) fn expand<const N: usize>(&self, parts: &[&[u8]]) -> Zeroizing<[u8; N]> {
+        self.secret.expand(parts)
     }
 
     /// The AES key of the keyed function for `scheme`, `window` and `layer` (SPEC.md §2.4).

@@ -23,6 +23,7 @@
 //! This crate promises that words, windows and units are reproduced bit for bit on every machine. It does not read files, draw
 //! random numbers, know text, or compute p-values.
 
+mod canary;
 mod candidates;
 mod commit;
 mod decoy;
@@ -50,6 +51,7 @@ pub mod spec {}
 #[doc = include_str!("../DESIGN.md")]
 pub mod design {}
 
+pub use canary::{Canary, MAX_ORDER, MAX_SLOT};
 pub use candidates::{Candidates, Scratch};
 pub use commit::{CONTROLS, Epoch};
 pub use decoy::Decoys;

@@ -23,6 +23,7 @@
 //!
 //! A detection says that the text depends on the key. It does not say who wrote the text, nor who copied it.
 
+pub mod canary;
 mod collector;
 mod detect;
 mod difference;

@@ -53,6 +53,15 @@ pub enum Reason {
         /// The alpha asked for.
         alpha: f64,
     },
+    /// Too few slots of keyed choices.
+    TooFewSlots {
+        /// Slots that could tell.
+        slots: u64,
+        /// Slots at which a student of planning strength reaches alpha with probability 0.9.
+        needed: u64,
+        /// The alpha asked for, shared out among all findings.
+        alpha: f64,
+    },
     /// The token ids are not those of the record's tokenizer, so windows mean nothing.
     TokenizerMismatch {
         /// First digits of the digest in the record.
@@ -68,6 +77,7 @@ impl Reason {
     pub fn name(&self) -> &'static str {
         match self {
             Self::TooFewUnits { .. } => "TooFewUnits",
+            Self::TooFewSlots { .. } => "TooFewSlots",
             Self::TokenizerMismatch { .. } => "TokenizerMismatch",
         }
     }
@@ -86,6 +96,14 @@ impl fmt::Display for Reason {
                     "{units} scorable units; {needed} needed for p < {alpha:e}"
                 )
             }
+            Self::TooFewSlots {
+                slots,
+                needed,
+                alpha,
+            } => write!(
+                f,
+                "{slots} slots that can tell; {needed} needed for p < {alpha:e}"
+            ),
             Self::TokenizerMismatch { record, text } => write!(
                 f,
                 "the text's tokenizer is {text}…, the record's is {record}…; detect with the tokenizer that was marked"

@@ -8,7 +8,7 @@
 //!
 //! It holds what is a function of bytes and tokens: keys and commitments (§2), the keyed function (§3), layers,
 //! embedded and scored positions, pools and identities (§4), the word and the score of a unit and what a scheme makes
-//! of a distribution (§5), and the tokenizer digest (§6).
+//! of a distribution (§5), the tokenizer digest (§6), and keyed free choices (§9).
 //!
 //! # What it does not promise
 //!
@@ -916,6 +916,127 @@ pub fn tokenizer_digest(tokens: &[Option<&str>], merges: &[(&str, &str)]) -> [u8
         message.extend(merge.as_bytes());
     }
     sha256(&message)
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// §9 Keyed free choices
+// ---------------------------------------------------------------------------------------------------------------
+
+/// SPEC §9: `canary`, of the leaf key of a canary leaf.
+#[must_use]
+pub fn canary(leaf_key: &[u8; 32]) -> [u8; 32] {
+    expand_to(leaf_key, b"taggant/v1/canary")
+}
+
+/// SPEC §9: decoy `i` of seed `s`.
+#[must_use]
+pub fn canary_decoy(s: u64, i: u64) -> [u8; 32] {
+    sha256(
+        &[
+            b"taggant/v1/canary/decoy",
+            &s.to_be_bytes()[..],
+            &i.to_be_bytes(),
+        ]
+        .concat(),
+    )
+}
+
+/// SPEC §9: the words of a slot that were not taken yet.
+struct SlotWords {
+    canary: [u8; 32],
+    slot: Vec<u8>,
+    taken: usize,
+}
+
+impl SlotWords {
+    fn new(canary: &[u8; 32], slot: &[u8]) -> Self {
+        assert!(
+            (1..=65_535).contains(&slot.len()),
+            "a slot id of {} bytes is not 1 to 65,535",
+            slot.len()
+        );
+        Self {
+            canary: *canary,
+            slot: slot.to_vec(),
+            taken: 0,
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        let block = expand(
+            &self.canary,
+            &[
+                b"taggant/v1/canary/slot",
+                &with_u16_length(&self.slot)[..],
+                &u32be(self.taken / 4),
+            ]
+            .concat(),
+            32,
+        );
+        let at = 8 * (self.taken % 4);
+        self.taken += 1;
+        block[at..at + 8]
+            .iter()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte))
+    }
+
+    /// SPEC §9: `below(n)`.
+    fn below(&mut self, n: u64) -> u64 {
+        let multiple = (1_u128 << 64) / u128::from(n) * u128::from(n);
+        loop {
+            let word = self.next();
+            if u128::from(word) < multiple {
+                return word % n;
+            }
+        }
+    }
+}
+
+/// SPEC §9: the choice among `fillers`.
+///
+/// # Panics
+///
+/// If there are no fillers, or the slot id is not 1 to 65,535 bytes.
+#[must_use]
+pub fn canary_choice(canary: &[u8; 32], slot: &[u8], fillers: u32) -> u64 {
+    SlotWords::new(canary, slot).below(u64::from(fillers))
+}
+
+/// SPEC §9: the weighted choice.
+///
+/// # Panics
+///
+/// If the weights have the sum 0, or the slot id is not 1 to 65,535 bytes.
+#[must_use]
+pub fn canary_weighted_choice(canary: &[u8; 32], slot: &[u8], weights: &[u32]) -> usize {
+    let sum = |weights: &[u32]| weights.iter().map(|&w| u64::from(w)).sum::<u64>();
+    let number = SlotWords::new(canary, slot).below(sum(weights));
+    let mut filler = 0;
+    while sum(&weights[..=filler]) <= number {
+        filler += 1;
+    }
+    filler
+}
+
+/// SPEC §9: the order of `n` items.
+///
+/// # Panics
+///
+/// If there are more than 65,536 items, or the slot id is not 1 to 65,535 bytes.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "numbers below the number of items"
+)]
+pub fn canary_order(canary: &[u8; 32], slot: &[u8], n: usize) -> Vec<usize> {
+    assert!(n <= 65_536, "{n} items are more than 65,536");
+    let mut words = SlotWords::new(canary, slot);
+    let mut a: Vec<usize> = (0..n).collect();
+    for i in (1..n).rev() {
+        let j = words.below(i as u64 + 1) as usize;
+        a.swap(i, j);
+    }
+    a
 }
 
 #[cfg(test)]

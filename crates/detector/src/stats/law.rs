@@ -26,6 +26,13 @@ pub enum Law {
     Exponential,
     /// One of finitely many equally likely values.
     Uniform(Vec<f64>),
+    /// One of finitely many values, each with its own probability.
+    Discrete {
+        /// The values.
+        values: Vec<f64>,
+        /// Their probabilities, in the same order, in any unit: they are divided by their sum.
+        probabilities: Vec<f64>,
+    },
     /// A sum of independent scores.
     Sum(WeightedSum),
 }
@@ -60,7 +67,14 @@ impl Law {
         match self {
             Self::Binomial { trials, p, q } => bernoulli(theta, *p, *q).times(f64::from(*trials)),
             Self::Exponential => exponential(theta),
-            Self::Uniform(values) => uniform(theta, values),
+            Self::Uniform(values) => discrete(theta, values.iter().map(|&value| (value, 1.0))),
+            Self::Discrete {
+                values,
+                probabilities,
+            } => discrete(
+                theta,
+                values.iter().copied().zip(probabilities.iter().copied()),
+            ),
             Self::Sum(sum) => sum.cumulants(theta),
         }
     }
@@ -117,27 +131,29 @@ fn exponential(theta: f64) -> Cumulants {
     }
 }
 
-fn uniform(theta: f64, values: &[f64]) -> Cumulants {
+/// Values with their probabilities, in any unit.
+fn discrete(theta: f64, points: impl Iterator<Item = (f64, f64)> + Clone) -> Cumulants {
+    let points = points.filter(|&(_, probability)| probability > 0.0);
     // Shifted by the largest exponent, so that nothing overflows.
-    let shift = values
-        .iter()
-        .map(|value| theta * value)
+    let shift = points
+        .clone()
+        .map(|(value, _)| theta * value)
         .fold(f64::NEG_INFINITY, f64::max);
-    let (mut mass, mut first) = (0.0, 0.0);
-    for value in values {
-        let weight = exp(theta * value - shift);
+    let (mut total, mut mass, mut first) = (0.0, 0.0, 0.0);
+    for (value, probability) in points.clone() {
+        let weight = probability * exp(theta * value - shift);
+        total += probability;
         mass += weight;
         first += weight * value;
     }
     let mean = first / mass;
-    let second: f64 = values
-        .iter()
-        .map(|value| exp(theta * value - shift) * (value - mean) * (value - mean))
+    let second: f64 = points
+        .map(|(value, probability)| {
+            probability * exp(theta * value - shift) * (value - mean) * (value - mean)
+        })
         .sum();
-    #[expect(clippy::cast_precision_loss, reason = "a table of thousands")]
-    let count = values.len() as f64;
     Cumulants {
-        k: shift + log(mass / count),
+        k: shift + log(mass / total),
         mean,
         variance: second / mass,
     }
@@ -361,7 +377,11 @@ mod tests {
     fn cumulants_are_those_of_the_laws() {
         let table = Law::Uniform(vec![0.0, 1.0, 1.0, 4.0]);
         let sum = Law::Sum(of(&COIN, 3));
-        for law in [COIN, Law::Exponential, table.clone(), sum] {
+        let uneven = Law::Discrete {
+            values: vec![4.0, -1.0, 100.0, 0.5],
+            probabilities: vec![1.0, 3.0, 0.0, 2.5],
+        };
+        for law in [COIN, Law::Exponential, table.clone(), uneven, sum] {
             for theta in [-2.0, -0.1, 0.0, 0.1, 0.7] {
                 let step = 1e-5;
                 let [below, here, above] =
@@ -380,6 +400,14 @@ mod tests {
             assert!(law.cumulants(0.0).k.abs() < 1e-12);
         }
         assert!((table.mean() - 1.5).abs() < 1e-15);
+        let weighted = Law::Discrete {
+            values: vec![0.0, 4.0, 1.0],
+            probabilities: vec![0.25, 0.25, 0.5],
+        };
+        for theta in [-1.0, 0.0, 3.0] {
+            let (a, b) = (weighted.cumulants(theta), table.cumulants(theta));
+            assert!((a.k - b.k).abs() < 1e-14 && (a.mean - b.mean).abs() < 1e-14);
+        }
         assert!((table.deviation() - 2.25_f64.sqrt()).abs() < 1e-15);
     }
 
