@@ -209,7 +209,7 @@ mod tests {
     fn key(random: &mut Random) -> LeafKey {
         let mut bytes = [0; 32];
         for chunk in bytes.chunks_mut(8) {
-            chunk.copy_from_slice(&random.next().to_le_bytes());
+            chunk.copy_from_slice(&random.bits().to_le_bytes());
         }
         RootKey::from_bytes(bytes).derive(&"test/campaign/c".parse().unwrap())
     }
@@ -228,7 +228,7 @@ mod tests {
     /// Counts by hand: the reference saw window 1 twice, window 2 never.
     #[test]
     fn differences_are_counts_less_what_the_reference_expects() {
-        let key = key(&mut Random::new(1));
+        let key = key(&mut Random(1));
         let mut difference =
             Difference::new(&record("gumbel", &key), Role::Campaign, None).unwrap();
         difference.suspect(&Response::ids(&[1, 2, 3])).unwrap();
@@ -260,7 +260,7 @@ mod tests {
     /// pair of texts, alpha 1e-6, seed 2; Chernoff's bound reaches 0.01 at most at the nominal rate.
     #[test]
     fn signed_sums_follow_their_law_under_random_keys() {
-        let mut random = Random::new(2);
+        let mut random = Random(2);
         for scheme in ["gumbel", "tournament", "greenlist"] {
             let first = key(&mut random);
             let mut difference =
@@ -268,7 +268,7 @@ mod tests {
             for _ in 0..200 {
                 let mut text = || -> Vec<u32> {
                     (0..20)
-                        .map(|_| ((random.next() >> 40) as u32 % 64) & (random.next() >> 50) as u32)
+                        .map(|_| ((random.bits() >> 40) as u32 % 64) & (random.bits() >> 50) as u32)
                         .collect()
                 };
                 let (suspect, reference) = (text(), text());
