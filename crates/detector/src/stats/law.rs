@@ -79,6 +79,16 @@ impl Law {
         }
     }
 
+    /// By how much `K(θ)` of a score made of a 32-bit word may exceed this one. Such a score falls short of an exponential variable by the
+    /// grain of the word, which lowers K where θ > 0; where θ < 0, as under negative weights, `E e^{θX}` is a Riemann sum of a falling
+    /// function from the left, at most 2^-32 above `1/(1−θ)`.
+    fn grain(&self, theta: f64) -> f64 {
+        match self {
+            Self::Exponential if theta < 0.0 => log1p((1.0 - theta) / 4_294_967_296.0),
+            _ => 0.0,
+        }
+    }
+
     /// The interval of `θ` in which `E e^{θX}` is finite: `(−∞, limit)`.
     #[must_use]
     pub fn limit(&self) -> f64 {
@@ -107,7 +117,7 @@ fn bernoulli(theta: f64, p: f64, q: f64) -> Cumulants {
     }
 }
 
-/// `−ln(1 − θ)`, and a bound of it for scores made of 32-bit words.
+/// `−ln(1 − θ)`.
 fn exponential(theta: f64) -> Cumulants {
     if theta >= 1.0 {
         return Cumulants {
@@ -117,15 +127,8 @@ fn exponential(theta: f64) -> Cumulants {
         };
     }
     let mean = 1.0 / (1.0 - theta);
-    // Scores that fall short of an exponential variable by the grain of a 32-bit word only lower K where θ > 0. Where θ < 0, as under
-    // negative weights, E e^{θX} exceeds 1/(1−θ) by at most that grain: a Riemann sum of a falling function from the left.
-    let grain = if theta < 0.0 {
-        1.0 / 4_294_967_296.0
-    } else {
-        0.0
-    };
     Cumulants {
-        k: -log1p(-theta) + log1p(grain * (1.0 - theta)),
+        k: -log1p(-theta),
         mean,
         variance: mean * mean,
     }
@@ -224,8 +227,13 @@ impl WeightedSum {
     pub fn cumulants(&self, theta: f64) -> Cumulants {
         self.parts.iter().fold(Cumulants::default(), |sum, part| {
             let one = part.law.cumulants(theta * part.weight);
+            let grain = if part.weight < 0.0 {
+                part.law.grain(theta * part.weight)
+            } else {
+                0.0
+            };
             Cumulants {
-                k: sum.k + part.count * one.k,
+                k: sum.k + part.count * (one.k + grain),
                 mean: sum.mean + part.count * part.weight * one.mean,
                 variance: sum.variance + part.count * part.weight * part.weight * one.variance,
             }
