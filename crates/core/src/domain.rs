@@ -6,5 +6,7 @@ pub(crate) const COMMIT: &[u8] = b"taggant/v1/commit";
 pub(crate) const PRF: &[u8] = b"taggant/v1/prf";
 pub(crate) const ROUTE: &[u8] = b"taggant/v1/route";
 pub(crate) const DECOY: &[u8] = b"taggant/v1/decoy";
+pub(crate) const PSEUDONYM: &[u8] = b"taggant/v1/pseudonym";
+pub(crate) const FIELD_SALT: &[u8] = b"taggant/v1/salt";
 /// Scheme name under which a campaign leaf derives its route key.
 pub(crate) const ROUTE_SCHEME: &str = "route/1";
