@@ -33,8 +33,10 @@ mod report;
 mod statistic;
 pub mod stats;
 mod units;
+mod windows;
 
 pub use detect::{Detector, Response, Source, detect};
 pub use localise::{Passage, localise};
 pub use report::{Check, Reason, Report, Status, Verdict};
 pub use units::{Before, Scored, Units};
+pub use windows::{Served, ServedWindows, WindowIndex};

@@ -64,6 +64,17 @@ pub struct Units {
     weights: Vec<f64>,
 }
 
+/// Which layer of a record has this role.
+pub(crate) fn layer_of(record: &Record, role: Role) -> Result<usize> {
+    let index = record.layers().iter().position(|layer| layer.role == role);
+    index.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Mismatch,
+            format!("the record has no {role} layer"),
+        )
+    })
+}
+
 /// What stands before a position: all that a weight may depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Before<'a> {
@@ -108,13 +119,7 @@ impl Units {
     /// # Errors
     /// [`ErrorKind::Mismatch`] when the record has no such layer, or has two and no campaign key is given.
     pub fn new(record: &Record, role: Role, campaign: Option<&LeafKey>) -> Result<Self> {
-        let index = record.layers().iter().position(|layer| layer.role == role);
-        let index = index.ok_or_else(|| {
-            Error::new(
-                ErrorKind::Mismatch,
-                format!("the record has no {role} layer"),
-            )
-        })?;
+        let index = layer_of(record, role)?;
         Ok(Self {
             record: record.clone(),
             layer: record.layers()[index],
