@@ -4,6 +4,7 @@ mod demo;
 mod detect;
 mod generate;
 mod key;
+mod log;
 mod man;
 mod model;
 mod power;
@@ -19,6 +20,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Generate(command) => generate::run(&command),
         Command::Detect(command) => detect::run(&command),
         Command::Power(command) => power::run(&command),
+        Command::Log(command) => log::run(&command),
         Command::Demo(command) => demo::run(&command),
         Command::Completions { shell } => man::completions(shell),
         Command::Man { folder } => man::pages(&folder),

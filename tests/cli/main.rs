@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod contract;
+mod log;
 mod many;
 mod power;
 mod readme;

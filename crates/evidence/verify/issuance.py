@@ -1,18 +1,17 @@
 """Checks issuance logs (crates/evidence/SPEC.md §1), standard library only: `python3 issuance.py LOG...`; exit 0 intact, 1 broken, 2 unread."""
 
+import datetime
 import hashlib
 import json
 import re
 import sys
-from datetime import datetime
 
-HEX, LONGEST = re.compile(r"[0-9a-f]{64}"), 2**28
+HEX, LONGEST, KINDS = re.compile(r"[0-9a-f]{64}"), 2**28, {"torn", "changed", "misplaced", "unlinked", "backwards", "unknown"}
 TAIL, TIME = re.compile(rb',"hash":"([0-9a-f]{64})"\}'), re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z")
 CONTENT = {"text": str, "text_digest": HEX, "tokens": list, "tokens_digest": HEX}
 EXCHANGE = {"id": str, "account": HEX, "prompt": dict, "response": dict, "mark": HEX, "keys": list, "unmarked": str, "twins": HEX}
 LINE = {"line": int, "previous": HEX, "time": TIME, "genesis": dict, "mark": dict, "exchange": dict, "hash": HEX}
 SAYS = {"genesis": {"format": str, "records": list}, "mark": {"record": str}, "exchange": EXCHANGE}
-KINDS = {"torn", "changed", "misplaced", "unlinked", "backwards", "unknown"}
 
 
 def need(condition, kind="malformed"):
@@ -20,9 +19,9 @@ def need(condition, kind="malformed"):
         raise ValueError(kind)
 
 
-def unique(pairs):
-    need(len(dict(pairs)) == len(pairs))
-    return dict(pairs)
+def parse(text):
+    unique = lambda pairs: need(len(dict(pairs)) == len(pairs)) or dict(pairs)
+    return json.loads(text, object_pairs_hook=unique)
 
 
 def fields(value, known):
@@ -38,9 +37,8 @@ def check(raw, number, previous, last, marks):
     tail = TAIL.fullmatch((raw := raw.removesuffix(b"\n"))[-75:])
     need(tail and len(raw) <= LONGEST)
     need(hashlib.sha256(b"taggant/v1/issuance-line" + raw[:-75]).hexdigest() == tail[1].decode(), "changed")
-    line = fields(json.loads(raw, object_pairs_hook=unique), LINE)
+    line = fields(parse(raw), LINE)
     kind, = line.keys() & {"genesis", "mark", "exchange"}
-    need(datetime.fromisoformat(line["time"]).year >= 1970)
     said, added = fields(line[kind], SAYS[kind]), {}
     if kind == "exchange":
         need(("mark" in said) == bool(keys := said.get("keys", [])) != ("unmarked" in said))
@@ -51,8 +49,9 @@ def check(raw, number, previous, last, marks):
     else:
         need(kind == "mark" or said["format"] == "taggant-issuance/1")
         for text in said["records"] if kind == "genesis" else [said["record"]]:
-            need((record := json.loads(text, object_pairs_hook=unique))["format"] == "taggant-record/1")
+            need((record := parse(text))["format"] == "taggant-record/1")
             added[hashlib.sha256(text.encode()).hexdigest()] = {layer["key"] for layer in record["layers"]}
+    need(datetime.datetime.fromisoformat(line["time"]).year >= 1970)
     need(line["line"] == number, "misplaced")
     need(line["previous"] == previous, "unlinked")
     need(line["time"] >= last, "backwards")
@@ -80,4 +79,4 @@ if __name__ == "__main__":
     except OSError as error:
         sys.exit(print(error, file=sys.stderr) or 2)
     print(*map("{}: {}".format, sys.argv[1:], answers), sep="\n")
-    sys.exit(any(": intact" not in f": {answer}" for answer in answers))
+    sys.exit(not all(answer.startswith("intact") for answer in answers))

@@ -62,8 +62,8 @@ pub struct Receipt {
 }
 
 impl IssuanceLog {
-    /// Opens a log for writing, checks it from its first line and mends an incomplete tail; makes it if it is not there. `records` are
-    /// the marks in use, added where the log lacks them.
+    /// Opens a log for writing, checks it from its first line and mends an incomplete tail; makes it if it is not there, with the marks of
+    /// `records` and the time `now` in its first line. [`add_marks`](Self::add_marks) adds to a log that is there.
     ///
     /// The time this takes grows with the log.
     ///
@@ -98,8 +98,6 @@ impl IssuanceLog {
         if log.length == 0 {
             log.put(&[Said::Genesis(records)], now)?;
             sync_folder(path)?;
-        } else {
-            log.add_marks(records, now)?;
         }
         Ok((log, Opened { created, torn }))
     }
