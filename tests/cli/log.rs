@@ -377,7 +377,7 @@ fn no_acknowledged_row_is_lost_when_the_writer_is_killed() {
         let log = fs::read_to_string(desk.path("log.jsonl")).unwrap_or_default();
         let lines: Vec<&str> = log.split_inclusive('\n').collect();
         for acknowledged in rows(whole) {
-            let line = lines[acknowledged["line"].as_u64().unwrap() as usize - 1];
+            let line = lines[usize::try_from(acknowledged["line"].as_u64().unwrap()).unwrap() - 1];
             assert!(line.ends_with('\n'));
             let line: Value = serde_json::from_str(line).unwrap();
             assert_eq!(line["hash"], acknowledged["hash"]);

@@ -24,8 +24,7 @@ def parse(text):
     return json.loads(text, object_pairs_hook=unique)
 
 
-def fields(value, known):
-    """An object's fields, all known and of the right type; null counts as absent."""
+def fields(value, known):  # all known and of the right type; null counts as absent
     right = lambda v, t: type(v) is t if isinstance(t, type) else type(v) is str and t.fullmatch(v)
     need(all(v is None or right(v, known[name]) for name, v in value.items()))
     return {name: v for name, v in value.items() if v is not None}
@@ -37,7 +36,7 @@ def check(raw, number, previous, last, marks):
     tail = TAIL.fullmatch((raw := raw.removesuffix(b"\n"))[-75:])
     need(tail and len(raw) <= LONGEST)
     need(hashlib.sha256(b"taggant/v1/issuance-line" + raw[:-75]).hexdigest() == tail[1].decode(), "changed")
-    line = fields(parse(raw), LINE)
+    line = fields(parse(raw.decode()), LINE)
     kind, = line.keys() & {"genesis", "mark", "exchange"}
     said, added = fields(line[kind], SAYS[kind]), {}
     if kind == "exchange":
@@ -52,10 +51,9 @@ def check(raw, number, previous, last, marks):
             need((record := parse(text))["format"] == "taggant-record/1")
             added[hashlib.sha256(text.encode()).hexdigest()] = {layer["key"] for layer in record["layers"]}
     need(datetime.datetime.fromisoformat(line["time"]).year >= 1970)
-    need(line["line"] == number, "misplaced")
+    need(line["line"] == number and (kind == "genesis") == (number == 1), "misplaced")
     need(line["previous"] == previous, "unlinked")
     need(line["time"] >= last, "backwards")
-    need((kind == "genesis") == (number == 1))
     need(kind != "exchange" or not keys or set(keys) <= marks.get(said["mark"], set()), "unknown")
     marks.update(added)
     return line["hash"], line["time"], kind == "exchange"

@@ -21,7 +21,7 @@ pub enum FaultKind {
     Malformed,
     /// It has another hash than it says.
     Changed,
-    /// It says another number: lines are missing, or it was moved or repeated.
+    /// It says another number: lines are missing, or it was moved or repeated. Or it is a genesis elsewhere than in line 1.
     Misplaced,
     /// It does not carry the hash of the line before it.
     Unlinked,
@@ -145,6 +145,12 @@ impl Verifier {
             let says = line.number;
             return Err((FaultKind::Misplaced, format!("it says it is line {says}")));
         }
+        if (number == 1) != matches!(line.entry, Entry::Genesis(_)) {
+            return Err((
+                FaultKind::Misplaced,
+                "a log has its genesis in line 1 and nowhere else".to_owned(),
+            ));
+        }
         if line.previous != self.summary.head {
             return Err((
                 FaultKind::Unlinked,
@@ -159,12 +165,6 @@ impl Verifier {
             return Err((
                 FaultKind::Backwards,
                 format!("its time is {time}, that of the line before it {last}"),
-            ));
-        }
-        if (number == 1) != matches!(line.entry, Entry::Genesis(_)) {
-            return Err((
-                FaultKind::Malformed,
-                "a log has its genesis in line 1 and nowhere else".to_owned(),
             ));
         }
         match &line.entry {
