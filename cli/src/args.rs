@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Plan a test: how much text shows how much mark, at which cost
     #[command(subcommand)]
     Power(Power),
+    /// Keep the log of what was served: append to it, check it, read it
+    #[command(subcommand)]
+    Log(Log),
     /// See it work on a real model: keys, marked text, detection, edits
     Demo(Demo),
     /// Print a completion script for a shell
@@ -106,6 +109,59 @@ pub(crate) struct Register {
     /// Keep no list
     #[arg(long, conflicts_with = "register")]
     pub(crate) no_register: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// Append rows as `generate` writes them; a row is acknowledged on standard output when it is on the disk
+    Append(LogAppend),
+    /// Check a log from its first line to its last; exits with 1 and names the line if it was changed
+    Verify {
+        /// The log
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        log: PathBuf,
+        /// The hash of a line that became known elsewhere: shows lines cut off at the end; may be repeated
+        #[arg(long, value_name = "HASH")]
+        anchored: Vec<String>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print lines of a log, which is checked on the way
+    Show {
+        /// The log
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        log: PathBuf,
+        /// The exchanges of the account with this pseudonym
+        #[arg(long, value_name = "PSEUDONYM", required_unless_present = "head")]
+        account: Option<String>,
+        /// Number, hash and time of the last line: what to have time-stamped
+        #[arg(long, conflicts_with = "account")]
+        head: bool,
+    },
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct LogAppend {
+    /// The log; made if it is not there
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) log: PathBuf,
+    /// Rows with `id`, `tokens` or `response`, and any of `account`, `prompt`, `prompt_tokens`, `twins` and `unmarked`, as JSONL; other
+    /// columns are left out
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+    /// The mark record of the rows; rows with `unmarked`, a reason, need none
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) record: Option<PathBuf>,
+    /// The key file that turns accounts into pseudonyms, of a path epoch/pseudonym/id
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) pseudonym_key: Option<PathBuf>,
+    /// Keep salted digests in place of texts and tokens
+    #[arg(long, requires = "pseudonym_key")]
+    pub(crate) digests_only: bool,
+    /// Rows brought to the disk together; 1 acknowledges each before the next is read
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch: u32,
 }
 
 #[derive(Debug, Subcommand)]

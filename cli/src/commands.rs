@@ -5,6 +5,7 @@ mod demo;
 mod detect;
 mod generate;
 mod key;
+mod log;
 mod man;
 mod model;
 mod power;
@@ -21,6 +22,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Detect(command) => detect::run(&command),
         Command::Canary(command) => canary::run(&command),
         Command::Power(command) => power::run(&command),
+        Command::Log(command) => log::run(&command),
         Command::Demo(command) => demo::run(&command),
         Command::Completions { shell } => man::completions(shell),
         Command::Man { folder } => man::pages(&folder),

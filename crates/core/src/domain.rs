@@ -9,5 +9,7 @@ pub(crate) const DECOY: &[u8] = b"taggant/v1/decoy";
 pub(crate) const CANARY: &[u8] = b"taggant/v1/canary";
 pub(crate) const CANARY_SLOT: &[u8] = b"taggant/v1/canary/slot";
 pub(crate) const CANARY_DECOY: &[u8] = b"taggant/v1/canary/decoy";
+pub(crate) const PSEUDONYM: &[u8] = b"taggant/v1/pseudonym";
+pub(crate) const FIELD_SALT: &[u8] = b"taggant/v1/salt";
 /// Scheme name under which a campaign leaf derives its route key.
 pub(crate) const ROUTE_SCHEME: &str = "route/1";

@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -169,6 +170,26 @@ impl Path {
     }
 }
 
+/// Longest account or exchange id, in bytes.
+pub const MAX_ID: usize = 1024;
+
+/// Checks the id of an account or an exchange; `what` says which in errors. The id itself is not quoted: it may name a person.
+///
+/// # Errors
+/// [`ErrorKind::Parameter`] unless it has 1 to 1,024 bytes.
+pub fn check_id(what: &str, id: &str) -> Result<()> {
+    if (1..=MAX_ID).contains(&id.len()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Parameter,
+        format!(
+            "{what} id has {} bytes; 1 to {MAX_ID} are allowed",
+            id.len()
+        ),
+    ))
+}
+
 /// Checks one label of a path.
 ///
 /// # Errors
@@ -241,6 +262,15 @@ impl Secret {
             .expand_multi_info(parts, &mut *out)
             .expect("a short output");
         out
+    }
+
+    fn hmac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("a key of any length");
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
     }
 
     fn child(&self, label: &str) -> Self {
@@ -395,6 +425,54 @@ impl LeafKey {
         self.secret.expand(parts)
     }
 
+    /// What stands for an account in everything that leaves its custodian (SPEC.md §2.5): 32 bytes that tell nothing about the id to
+    /// whoever lacks this key.
+    ///
+    /// ```
+    /// use taggant_core::RootKey;
+    ///
+    /// let key = RootKey::from_bytes([7; 32]).derive(&"2026-12/pseudonym/accounts".parse()?);
+    /// assert_ne!(key.pseudonym("alice")?, key.pseudonym("bob")?);
+    /// # Ok::<(), taggant_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`] unless this is a pseudonym key, [`ErrorKind::Parameter`] for an id that is empty or longer than 1,024 bytes.
+    pub fn pseudonym(&self, account: &str) -> Result<[u8; 32]> {
+        self.check_pseudonym_role()?;
+        check_id("account", account)?;
+        Ok(self.secret.hmac(&[domain::PSEUDONYM, account.as_bytes()]))
+    }
+
+    /// The salt of one field of one exchange (SPEC.md §2.5): made again when the field is disclosed, stored nowhere.
+    ///
+    /// # Errors
+    /// As [`pseudonym`](Self::pseudonym), and [`ErrorKind::Path`] for a field that is no label.
+    pub fn field_salt(&self, exchange: &str, field: &str) -> Result<[u8; 32]> {
+        self.check_pseudonym_role()?;
+        check_id("exchange", exchange)?;
+        check_label(field)?;
+        Ok(self.secret.hmac(&[
+            domain::FIELD_SALT,
+            &length(field),
+            field.as_bytes(),
+            exchange.as_bytes(),
+        ]))
+    }
+
+    fn check_pseudonym_role(&self) -> Result<()> {
+        if self.path.role == Role::Pseudonym {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Key,
+            format!(
+                "key {} cannot make pseudonyms; one at epoch/pseudonym/id can",
+                self.path
+            ),
+        ))
+    }
+
     /// The AES key of the keyed function for `scheme`, `window` and `layer` (SPEC.md §2.4).
     pub(crate) fn prf_key(&self, scheme: &str, window: u8, layer: Role) -> Zeroizing<[u8; 16]> {
         self.secret.expand(&[
@@ -453,6 +531,30 @@ mod tests {
         ] {
             assert_ne!(*base, *other);
         }
+    }
+
+    #[test]
+    fn pseudonyms_and_salts_are_hmacs_of_a_pseudonym_key() {
+        let leaf = root().derive(&"2026-12/pseudonym/accounts".parse().unwrap());
+        let hmac = |message: &[u8]| -> [u8; 32] {
+            let mut mac = Hmac::<Sha256>::new_from_slice(&*leaf.secret.0).unwrap();
+            mac.update(message);
+            mac.finalize().into_bytes().into()
+        };
+        assert_eq!(
+            leaf.pseudonym("alice").unwrap(),
+            hmac(b"taggant/v1/pseudonymalice")
+        );
+        assert_eq!(
+            leaf.field_salt("q1", "prompt").unwrap(),
+            hmac(b"taggant/v1/salt\0\x06promptq1")
+        );
+        assert!(leaf.pseudonym("").is_err() && leaf.pseudonym(&"x".repeat(MAX_ID)).is_ok());
+        let long = "x".repeat(MAX_ID + 1);
+        let error = leaf.pseudonym(&long).unwrap_err().to_string();
+        assert!(error.contains("1025 bytes") && !error.contains(&long));
+        let other = root().derive(&"2026-12/account/a".parse().unwrap());
+        assert_eq!(other.pseudonym("alice").unwrap_err().kind(), ErrorKind::Key);
     }
 
     #[test]

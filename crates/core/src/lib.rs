@@ -56,7 +56,7 @@ pub use candidates::{Candidates, Scratch};
 pub use commit::{CONTROLS, Epoch};
 pub use decoy::Decoys;
 pub use error::{Error, ErrorKind, Result};
-pub use key::{Family, LeafKey, MAX_LABEL, Path, Role, RootKey, check_label};
+pub use key::{Family, LeafKey, MAX_ID, MAX_LABEL, Path, Role, RootKey, check_id, check_label};
 pub use mark::{Layer, Mark};
 pub use partition::Partition;
 pub use prf::{MAX_VOCABULARY, MAX_WINDOW};

@@ -61,7 +61,7 @@ impl Difference {
     /// Nothing counted yet, for the layer `role` of `record`. A record of two layers needs the campaign key to tell whose a window is.
     ///
     /// # Errors
-    /// As [`Units::new`].
+    /// As [`Collector::new`](crate::Collector::new).
     pub fn new(record: &Record, role: Role, campaign: Option<&LeafKey>) -> Result<Self> {
         let index = crate::collector::layer(record, role)?;
         Ok(Self {
@@ -80,7 +80,7 @@ impl Difference {
     /// Counts a suspect's answer. Windows of its prompt, and those met before in the answer, are left out as everywhere.
     ///
     /// # Errors
-    /// As [`Units::add`].
+    /// As [`Collector::add`](crate::Collector::add).
     pub fn suspect(&mut self, response: &Response<'_>) -> Result<()> {
         self.count(response, Side::Suspect)
     }
@@ -88,7 +88,7 @@ impl Difference {
     /// Counts a reference's answer, best to the same prompt.
     ///
     /// # Errors
-    /// As [`Units::add`].
+    /// As [`Collector::add`](crate::Collector::add).
     pub fn reference(&mut self, response: &Response<'_>) -> Result<()> {
         self.count(response, Side::Reference)
     }
@@ -110,7 +110,7 @@ impl Difference {
     /// each position that counts. Lists may be cut off at the most probable tokens; both must be cut by the same rule.
     ///
     /// # Errors
-    /// As [`Units::add`], and [`ErrorKind::Parameter`] for a probability outside 0 to 1 or a token outside the vocabulary.
+    /// As [`Collector::add`](crate::Collector::add), and [`ErrorKind::Parameter`] for a probability outside 0 to 1 or a token outside the vocabulary.
     pub fn probabilities<'a>(
         &mut self,
         text: &Response<'_>,

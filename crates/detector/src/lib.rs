@@ -36,6 +36,7 @@ mod report;
 mod statistic;
 pub mod stats;
 mod units;
+mod windows;
 
 pub use collector::{Before, Collector};
 pub use detect::{Detector, Response, Source, detect};
@@ -43,3 +44,4 @@ pub use difference::Difference;
 pub use localise::{Passage, localise};
 pub use report::{Check, Reason, Report, Status, Verdict};
 pub use units::{Scored, Units};
+pub use windows::{Served, ServedWindows, WindowIndex};

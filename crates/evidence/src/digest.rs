@@ -1,0 +1,100 @@
+//! 32 bytes that name something, written as 64 lower-case hex digits.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use taggant_core::{Error, ErrorKind, Result};
+
+/// A SHA-256 digest, a commitment or a pseudonym.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut bytes = [0; 32];
+        match base16ct::lower::decode(text, &mut bytes) {
+            Ok(found) if found.len() == 32 => Ok(Self(bytes)),
+            // What was given instead may be an account's id, so it is not quoted.
+            _ => Err(Error::new(
+                ErrorKind::Format,
+                format!("{} bytes that are not 64 lower-case hex digits", text.len()),
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&base16ct::lower::encode_string(&self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_str(Parsed("64 lower-case hex digits", std::marker::PhantomData))
+    }
+}
+
+/// Reads a string by parsing it, escapes in it included.
+pub(crate) struct Parsed<T>(
+    pub(crate) &'static str,
+    pub(crate) std::marker::PhantomData<T>,
+);
+
+impl<T: FromStr> Visitor<'_> for Parsed<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<T, E> {
+        text.parse()
+            .map_err(|_| E::custom(format_args!("not {}", self.0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lower_case_hex_of_the_right_length_is_a_digest() {
+        let text = "0123456789abcdef".repeat(4);
+        assert_eq!(text.parse::<Digest>().unwrap().to_string(), text);
+        for bad in ["", "alice@example.org", &text[1..], &text.to_uppercase()] {
+            let error = bad.parse::<Digest>().unwrap_err().to_string();
+            assert!(bad.is_empty() || !error.contains(bad), "{error}");
+        }
+    }
+}

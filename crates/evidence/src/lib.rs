@@ -1,0 +1,39 @@
+//! Records that stand up without trusting who made them.
+//!
+//! The [issuance log](issuance) is what a provider keeps of what it served: hash-chained, append-only, without account ids.
+//!
+//! ```
+//! use taggant_core::schemes::Parameters;
+//! use taggant_core::{Record, RootKey, TokenizerId};
+//! use taggant_evidence::Time;
+//! use taggant_evidence::issuance::{Content, Exchange, IssuanceLog, verify};
+//!
+//! let root = RootKey::from_bytes([7; 32]);
+//! let east = root.derive(&"2026-12/campaign/east".parse()?);
+//! let accounts = root.derive(&"2026-12/pseudonym/accounts".parse()?);
+//! let record = Record::new(Parameters::new("gumbel", &[])?, 2, &[&east], TokenizerId::new([0; 32], 50_000)?)?;
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! let path = folder.path().join("issuance.jsonl");
+//! let now = Time::from_unix_millis(1_796_083_200_000)?; // the caller's clock
+//! let (mut log, _) = IssuanceLog::open(&path, &[record.clone()], now)?;
+//! let exchange = Exchange::marked("q1", Content::of_tokens(&[5, 7]), Content::of_tokens(&[11, 13]), &record)
+//!     .with_account(accounts.pseudonym("alice")?);
+//! log.append(&exchange, now)?; // on the disk when this returns
+//!
+//! let outcome = verify(std::io::BufReader::new(std::fs::File::open(&path).unwrap()), |_, _| ()).unwrap();
+//! assert_eq!((outcome.fault, outcome.summary.exchanges), (None, 1));
+//! # Ok::<(), taggant_core::Error>(())
+//! ```
+//!
+//! The bytes are fixed by the [specification](spec). This crate has no clock, no network and no randomness: times come from the caller.
+
+mod digest;
+pub mod issuance;
+mod time;
+
+#[doc = include_str!("../SPEC.md")]
+pub mod spec {}
+
+pub use digest::Digest;
+pub use time::Time;
