@@ -6,5 +6,10 @@ pub(crate) const COMMIT: &[u8] = b"taggant/v1/commit";
 pub(crate) const PRF: &[u8] = b"taggant/v1/prf";
 pub(crate) const ROUTE: &[u8] = b"taggant/v1/route";
 pub(crate) const DECOY: &[u8] = b"taggant/v1/decoy";
+pub(crate) const SERVE: &[u8] = b"taggant/v1/serve";
+pub(crate) const TWIN_SALT: &[u8] = b"taggant/v1/twin-salt";
+pub(crate) const TWIN: &[u8] = b"taggant/v1/twin";
+pub(crate) const EXCHANGE: &[u8] = b"taggant/v1/exchange";
+pub(crate) const TWIN_DECOY: &[u8] = b"taggant/v1/twin-decoy";
 /// Scheme name under which a campaign leaf derives its route key.
 pub(crate) const ROUTE_SCHEME: &str = "route/1";

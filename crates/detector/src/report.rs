@@ -53,6 +53,17 @@ pub enum Reason {
         /// The alpha asked for.
         alpha: f64,
     },
+    /// Too few exchanges of sealed twins.
+    TooFewExchanges {
+        /// Informative exchanges found.
+        exchanges: u64,
+        /// Exchanges at which a leak of the planned AUC is found with power 0.9.
+        needed: f64,
+        /// The planned AUC.
+        auc: f64,
+        /// The alpha asked for, over all that are tested.
+        alpha: f64,
+    },
     /// The token ids are not those of the record's tokenizer, so windows mean nothing.
     TokenizerMismatch {
         /// First digits of the digest in the record.
@@ -68,6 +79,7 @@ impl Reason {
     pub fn name(&self) -> &'static str {
         match self {
             Self::TooFewUnits { .. } => "TooFewUnits",
+            Self::TooFewExchanges { .. } => "TooFewExchanges",
             Self::TokenizerMismatch { .. } => "TokenizerMismatch",
         }
     }
@@ -84,6 +96,17 @@ impl fmt::Display for Reason {
                 write!(
                     f,
                     "{units} scorable units; {needed} needed for p < {alpha:e}"
+                )
+            }
+            Self::TooFewExchanges {
+                exchanges,
+                needed,
+                auc,
+                alpha,
+            } => {
+                write!(
+                    f,
+                    "{exchanges} informative exchanges; {needed} needed to find a leak of AUC {auc} at alpha {alpha:e}"
                 )
             }
             Self::TokenizerMismatch { record, text } => write!(
