@@ -7,6 +7,7 @@ mod key;
 mod man;
 mod model;
 mod power;
+mod twins;
 
 use crate::Answer;
 use crate::args::{Args, Command};
@@ -18,6 +19,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Model(command) => model::run(&command),
         Command::Generate(command) => generate::run(&command),
         Command::Detect(command) => detect::run(&command),
+        Command::Twins(command) => twins::run(&command),
         Command::Power(command) => power::run(&command),
         Command::Demo(command) => demo::run(&command),
         Command::Completions { shell } => man::completions(shell),

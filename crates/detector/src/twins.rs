@@ -38,11 +38,12 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use libm::{ceil, exp, lgamma, log, sqrt};
 use taggant_core::{Error, ErrorKind, Result};
 
 use crate::power::{Goal, Twins};
 use crate::report::{Reason, Verdict};
-use crate::stats::{PValue, Peak, Rank, e_bh, holm};
+use crate::stats::{PValue, Peak, Rank, e_bh, holm, normal_quantile};
 use group::Group;
 
 /// What the suspect makes of one exchange.
@@ -85,14 +86,37 @@ impl Exchange {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Statistic {
-    /// Ranks within the exchange, ties at their middle. The p-value is exact, and no exchange weighs more than another: the default.
+    /// Scores in standard deviations of the exchange's own scores, to an eighth. The p-value is exact, and no exchange weighs more than
+    /// another: the default.
     #[default]
-    Ranks,
-    /// Scores less their mean, in standard deviations of the exchange's own scores. The p-value is Chernoff's bound.
     Studentised,
-    /// Scores less their mean. The most powerful where all exchanges have one scale; one huge exchange can hide the others. The p-value
-    /// is Chernoff's bound.
+    /// Ranks within the exchange, ties at their middle. The p-value is exact and depends on nothing but order; it needs a tenth more
+    /// exchanges.
+    Ranks,
+    /// Scores as they are. The most powerful where all exchanges have one scale; one huge exchange can hide the others. The p-value is
+    /// Chernoff's bound.
     Sum,
+}
+
+impl Statistic {
+    /// Exchanges needed for each that normal theory asks for, scores being normal with one variance; `twins` is at least 1.
+    fn cost(self, twins: f64, goal: Goal) -> f64 {
+        match self {
+            // u, the served draft's direction on the sphere of m dimensions: by how much it moves, in its own deviations.
+            Self::Studentised => {
+                let ln_ratio = lgamma(0.5 * (twins + 1.0)) - lgamma(0.5 * twins);
+                0.5 * twins * exp(-2.0 * ln_ratio)
+            }
+            // Ranks within blocks (van Elteren 1960): (3/π) n/(n + 1) of the evidence.
+            Self::Ranks => std::f64::consts::FRAC_PI_3 * (twins + 2.0) / (twins + 1.0),
+            // Chernoff's bound is about e^{−z²/2}.
+            Self::Sum => {
+                let z = normal_quantile(PValue::from_ln(log(goal.alpha())));
+                let bounded = goal.shift() - z + sqrt(-2.0 * log(goal.alpha()));
+                bounded * bounded / (goal.shift() * goal.shift())
+            }
+        }
+    }
 }
 
 /// Largest score accepted, either sign: sums of squares must stay finite.
@@ -110,7 +134,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A test at level `alpha`: by ranks, planned for an AUC of 0.6, leads at a false discovery rate of 0.05, no permutations.
+    /// A test at level `alpha`: of studentised scores, planned for an AUC of 0.6, leads at a false discovery rate of 0.05, no permutations.
     ///
     /// # Errors
     /// [`ErrorKind::Parameter`] unless `alpha` lies between 0 and 0.9, ends excluded.
@@ -118,7 +142,7 @@ impl Plan {
         Goal::new(alpha, POWER)?;
         Ok(Self {
             alpha,
-            statistic: Statistic::Ranks,
+            statistic: Statistic::default(),
             auc: 0.6,
             leads: 0.05,
             permutations: 0,
@@ -210,7 +234,7 @@ pub struct TwinReport {
 }
 
 impl TwinReport {
-    /// Exchanges that would be needed if the AUC were as estimated; `None` where it is 0.5 or less, or 1.
+    /// Exchanges that normal theory asks for at level `alpha` and power 0.9 if the AUC is as estimated; `None` where that is 0.5 or less, or 1.
     #[must_use]
     pub fn needed_as_estimated(&self, alpha: f64) -> Option<f64> {
         let goal = Goal::new(alpha, POWER).ok()?;
@@ -373,7 +397,9 @@ impl TwinTest {
             peak: evidence.peak(),
             auc,
             auc_error,
-            needed: planned.exchanges_needed(goal),
+            needed: ceil(
+                planned.exchanges_needed(goal) * self.plan.statistic.cost(twins.max(1.0), goal),
+            ),
             adjusted: p_value,
             verdict: Verdict::NotDetected,
         })

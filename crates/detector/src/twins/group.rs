@@ -4,12 +4,12 @@ use libm::sqrt;
 use taggant_core::twin::TwinDecoys;
 
 use super::e_value::Evidence;
-use super::scale::{doubled_ranks, grid_ranks, real, scaled, standardised};
+use super::scale::{doubled_ranks, grid_ranks, real, scaled, standardised, steps};
 use super::{Exchange, Statistic};
 use crate::stats::{Law, PValue, Rank, WeightedSum, lattice_tail, lattice_work};
 
-/// More multiplications than this, about half a minute of them, are too many for an exact rank sum: its bound takes over.
-const MOST_WORK: f64 = 3e10;
+/// More multiplications than this, about ten seconds of them, are too many for an exact rank sum: its bound takes over.
+const MOST_WORK: f64 = 1e10;
 
 /// Exchanges of one account, one cluster, or all.
 pub(super) struct Group<'a> {
@@ -78,12 +78,9 @@ impl<'a> Group<'a> {
 
     /// `P(statistic ≥ observed)` and whether that is exact.
     pub(super) fn p_value(&self) -> (PValue, bool) {
-        match self.statistic {
-            Statistic::Ranks => self.exact_ranks().map_or_else(
-                || (law(&self.members).chernoff(0.0), false),
-                |exact| (exact, true),
-            ),
-            _ => (law(&self.members).chernoff(0.0), false),
+        match self.exact(self.statistic) {
+            Some(exact) => (exact, true),
+            None => (law(&self.members).chernoff(0.0), false),
         }
     }
 
@@ -94,7 +91,7 @@ impl<'a> Group<'a> {
 
     /// The p-value of the ranks: exact, or their bound where exactness would take too long.
     pub(super) fn rank_p(&self) -> PValue {
-        self.exact_ranks().unwrap_or_else(|| {
+        self.exact(Statistic::Ranks).unwrap_or_else(|| {
             let exchanges = self
                 .members
                 .iter()
@@ -104,18 +101,20 @@ impl<'a> Group<'a> {
         })
     }
 
-    fn exact_ranks(&self) -> Option<PValue> {
+    /// The exact p-value of a statistic of whole numbers; `None` for others and where it would take too long.
+    fn exact(&self, statistic: Statistic) -> Option<PValue> {
         let mut sizes = self.telling().map(|member| member.exchange.scores.len());
         let first = sizes.next();
-        let ranks = if sizes.all(|size| Some(size) == first) {
-            doubled_ranks
-        } else {
-            grid_ranks
+        let whole = match statistic {
+            Statistic::Sum => return None,
+            Statistic::Studentised => steps,
+            Statistic::Ranks if sizes.all(|size| Some(size) == first) => doubled_ranks,
+            Statistic::Ranks => grid_ranks,
         };
         let mut observed = 0;
         let mut lists = Vec::new();
         for member in self.telling() {
-            let list = ranks(&member.exchange.scores);
+            let list = whole(&member.exchange.scores);
             observed += u64::from(list[member.exchange.served]);
             lists.push(list);
         }

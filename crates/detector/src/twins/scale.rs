@@ -8,7 +8,10 @@ use super::Statistic;
 pub(super) fn scaled(statistic: Statistic, scores: &[f64]) -> Vec<f64> {
     match statistic {
         Statistic::Sum => above_least(scores),
-        Statistic::Studentised => standardised(scores),
+        Statistic::Studentised => {
+            let steps = steps(scores);
+            steps.into_iter().map(f64::from).collect()
+        }
         // Shares of the drafts, so that many drafts weigh no more than few.
         Statistic::Ranks => {
             let drafts = real(scores.len());
@@ -19,6 +22,25 @@ pub(super) fn scaled(statistic: Statistic, scores: &[f64]) -> Vec<f64> {
                 .collect()
         }
     }
+}
+
+/// Standardised scores in whole eighths of a standard deviation, from the least up. Rounding adds 1/768 of the variance and lets
+/// the law of their sum be computed exactly: it is the law of the rounded scores.
+pub(super) fn steps(scores: &[f64]) -> Vec<u32> {
+    let standardised = standardised(scores);
+    above_least(&standardised)
+        .into_iter()
+        .map(|above| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "not negative, and at most 8 √2n"
+            )]
+            {
+                libm::round(8.0 * above) as u32
+            }
+        })
+        .collect()
 }
 
 /// Scores less their mean in units of their standard deviation; zeros when they are all alike.

@@ -45,7 +45,7 @@ fn hard() -> Vec<Vec<f64>> {
 }
 
 /// Null: every choice equally likely; all 1,620 written out. Theory: P(p ≤ t) ≤ t at every t for every statistic, with equality at
-/// the attained values for the exact rank p-value; the e-value has mean 1.
+/// the attained values for the exact ones; the e-value has mean 1.
 #[test]
 fn over_all_choices_no_p_value_is_too_small() {
     let drafts = hard();
@@ -87,7 +87,7 @@ fn over_all_choices_no_p_value_is_too_small() {
         check(
             "p",
             |report| report.p_value.get(),
-            statistic == Statistic::Ranks,
+            statistic != Statistic::Sum,
         );
         check("rank p", |report| report.rank_p.get(), true);
         check("anytime", |report| report.peak.p_value().get(), false);
@@ -96,13 +96,13 @@ fn over_all_choices_no_p_value_is_too_small() {
     }
 }
 
-/// Null: the served draft drawn uniformly. 3,000 tests of 60 exchanges with 4 twins; Cauchy scores, three quarters of the exchanges
+/// Null: the served draft drawn uniformly. 1,000 tests of 60 exchanges with 4 twins; Cauchy scores, three quarters of the exchanges
 /// rounded to whole numbers so that they tie. Theory: P(p ≤ a) ≤ a, for the rank p-value equal up to its steps; alpha 1e-6 each; seed 11.
 #[test]
 fn tied_and_heavy_tailed_nulls_are_kept() {
     let mut random = Random(11);
     let levels = [0.2, 0.05, 0.01];
-    let tests = 3000;
+    let tests = 1000;
     for statistic in STATISTICS {
         let plan = Plan::new(0.01).unwrap().with_statistic(statistic);
         let mut hits = [[0_u64; 4]; 3];
@@ -171,59 +171,47 @@ fn shifted(
         .collect()
 }
 
-/// Alternative: AUC 0.6 (d = 0.358) and 0.7 (0.742), 4 twins. Theory: z = d √(n m/(m+1)) for the sum; the own spread of exchanges,
-/// which the shift widens, takes 1 % and 6 % of it. Power at the planned number of exchanges for α = 10⁻³: 0.9 by normal theory; Chernoff's bound
-/// costs some, ranks their efficiency. 400 tests, seed 12.
+/// Alternative: AUC 0.6 (d = 0.358) and 0.7 (0.742), 4 twins, normal scores. Theory: z = d √(n m/(m+1)) for the sum, √0.884 and √0.796 of it
+/// for studentised scores and ranks; the shift widens the exchanges' own spread, which takes a few per cent. Power at the planned
+/// number of exchanges for α = 10⁻³ is 0.9, less what that takes. 400 tests for each statistic, seed 12.
 #[test]
 fn power_is_as_planned() {
-    for (auc, least_z) in [(0.6, 0.96), (0.7, 0.90)] {
+    for (auc, kept) in [(0.6, 0.96), (0.7, 0.88)] {
         let theory = Twins::new(auc, 4).unwrap();
-        let exchanges = theory.exchanges_needed(Goal::new(1e-3, 0.9).unwrap());
-        let count = exchanges as usize;
-        let (mut z, mut found, mut estimate, mut error) = ([0.0; 3], [0_u32; 3], 0.0, 0.0);
+        let goal = Goal::new(1e-3, 0.9).unwrap();
         let mut random = Random(12);
         let tests = 400;
-        for _ in 0..tests {
-            let exchanges = shifted(&mut random, count, 4, theory.effect().get());
-            for (index, statistic) in STATISTICS.into_iter().enumerate() {
-                let report = report(
-                    Plan::new(1e-3).unwrap().with_statistic(statistic),
-                    &exchanges,
-                );
-                z[index] += report.z / f64::from(tests);
-                found[index] += u32::from(report.verdict == Verdict::Detected);
-                if index == 0 {
-                    estimate += report.auc.unwrap() / f64::from(tests);
-                    error += report.auc_error.unwrap() / f64::from(tests);
-                }
+        for (statistic, efficiency) in STATISTICS.into_iter().zip([0.796_f64, 0.884, 1.0]) {
+            let plan = Plan::new(1e-3).unwrap().with_statistic(statistic);
+            let count = (theory.exchanges_needed(goal) * statistic.cost(4.0, goal)).ceil() as usize;
+            let (mut z, mut found, mut estimate, mut error) = (0.0, 0, 0.0, 0.0);
+            for _ in 0..tests {
+                let exchanges = shifted(&mut random, count, 4, theory.effect().get());
+                let report = report(plan, &exchanges);
+                z += report.z / f64::from(tests);
+                found += u32::from(report.verdict == Verdict::Detected);
+                estimate += report.auc.unwrap() / f64::from(tests);
+                error += report.auc_error.unwrap() / f64::from(tests);
             }
+            let expected = theory.z_at(count as u64) * efficiency.sqrt();
+            println!(
+                "AUC {auc} {statistic:?}: {count} exchanges, z {z:.2}, in theory {expected:.2}; power {:.3}; AUC estimated {estimate:.3} ± {error:.3}",
+                f64::from(found) / f64::from(tests)
+            );
+            assert!(z / expected > kept && z / expected < 1.02, "{z} {expected}");
+            assert!((estimate - auc).abs() < 0.01);
+            assert!(f64::from(found) > 0.78 * f64::from(tests), "{found}");
         }
-        let expected = theory.z_at(count as u64);
-        println!(
-            "AUC {auc}: {count} exchanges, z in theory {expected:.2}, ranks, studentised, sum {z:.2?}; found {found:?} of {tests}; \
-             AUC estimated {estimate:.3} ± {error:.3}"
-        );
-        assert!(
-            z[2] / expected > least_z && z[2] / expected < 1.02,
-            "{z:?} {expected}"
-        );
-        assert!((estimate - auc).abs() < 0.01);
-        // 0.9 by theory for the sum's z; a few per cent less for ranks.
-        assert!(found[0] > 300, "{found:?}");
-        assert!(
-            found[0] >= found[1],
-            "exact ranks are not behind a bound: {found:?}"
-        );
     }
 }
 
 /// 200 accounts of 200 exchanges with 4 twins, 40 of which leak with AUC 0.65 (z = 6.9 in theory against 4.4 for 10⁻³/200).
-/// Family-wise error at most 10⁻³: no false one is expected in five runs. Seeds 1 to 5.
+/// Family-wise error at most 10⁻³: no false one is expected in three runs. Seeds 1 to 3.
 #[test]
 fn leaking_accounts_are_named_and_no_other() {
     let effect = Twins::new(0.65, 4).unwrap().effect().get();
     let (mut named, mut leads, mut pools) = (0, 0, 0);
-    for seed in 1..=5 {
+    for seed in 1..=3 {
         let mut random = Random(seed);
         let mut test = TwinTest::new(Plan::new(1e-3).unwrap());
         for account in 0..200 {
@@ -260,8 +248,8 @@ fn leaking_accounts_are_named_and_no_other() {
         assert_ne!(west.report.verdict, Verdict::Detected);
         pools += u32::from(findings.pooled.verdict == Verdict::Detected);
     }
-    println!("named {named} of 200, leads {leads}, pools {pools} of 5");
-    assert!(named >= 180 && pools == 5, "{named} {pools}");
+    println!("named {named} of 120, leads {leads}, pools {pools} of 3");
+    assert!(named >= 108 && pools == 3, "{named} {pools}");
 }
 
 /// The permutation p-value against the exact one. 60 exchanges with 4 twins, shift 0.2; 20,000 decoys; within 5 standard
@@ -290,7 +278,7 @@ fn decoy_choices_agree_with_exact_tails() {
             (share - near).abs() < 5.0 * (near / 20_000.0).sqrt() + 0.02 * near,
             "{share} {near}"
         );
-        assert!(found.p_value.get() > 0.99 * share);
+        assert!(found.exact || found.p_value.get() > share);
         assert_eq!(found, report(plan, &exchanges));
     }
     assert_eq!(TwinDecoys::new(3).serve(0, 0, 1), 0);
