@@ -840,13 +840,19 @@ fn core_and_reference_agree_on_sealed_twins() {
         let tokens: Vec<Vec<u32>> = (0..n)
             .map(|_| (0..below(&mut rng, 6)).map(|_| rng.next_u32()).collect())
             .collect();
-        let texts: Vec<String> = tokens.iter().map(|tokens| format!("dräft {tokens:?}")).collect();
+        let texts: Vec<String> = tokens
+            .iter()
+            .map(|tokens| format!("dräft {tokens:?}"))
+            .collect();
         let (ours, slow): (Vec<Draft<'_>>, Vec<reference::Draft>) = tokens
             .iter()
             .zip(&texts)
             .map(|(tokens, text)| match round % 2 {
                 0 => (Draft::Text(text), reference::Draft::Text(text.clone())),
-                _ => (Draft::Tokens(tokens), reference::Draft::Tokens(tokens.clone())),
+                _ => (
+                    Draft::Tokens(tokens),
+                    reference::Draft::Tokens(tokens.clone()),
+                ),
             })
             .unzip();
 
