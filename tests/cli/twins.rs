@@ -60,7 +60,7 @@ fn scores(sealed: &[Value]) -> String {
     let mut lines = String::new();
     for row in sealed {
         let leaks = ["a0", "a1"].contains(&row["account"].as_str().unwrap());
-        let served = row["served"].as_u64().unwrap() as usize;
+        let served = usize::try_from(row["served"].as_u64().unwrap()).unwrap();
         let scores: Vec<f64> = (0..5)
             .map(|draft| normal(&mut rng) + if leaks && draft == served { 2.0 } else { 0.0 })
             .collect();
@@ -79,7 +79,7 @@ fn what_is_served_is_one_of_the_drafts_and_all_are_kept() {
     assert_eq!(mode(&desk.path("sealed.jsonl")), 0o600);
     let mut chosen = [0; 5];
     for ((drafts, served), sealed) in drafts.iter().zip(&served).zip(&sealed) {
-        let index = sealed["served"].as_u64().unwrap() as usize;
+        let index = usize::try_from(sealed["served"].as_u64().unwrap()).unwrap();
         chosen[index] += 1;
         assert_eq!(served["response"], drafts["drafts"][index]);
         assert_eq!(served["extra"], drafts["extra"]);

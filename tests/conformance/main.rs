@@ -6,7 +6,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use taggant_core::schemes::{self, Parameters};
 use taggant_core::twin::{self, Draft};
-use taggant_core::{ErrorKind, LeafKey, Mark, Record, Role, RootKey, Score, TwinKey};
+use taggant_core::{ErrorKind, LeafKey, Mark, Record, Role, Score, TwinKey};
 use taggant_detector::{Detector, Reason, Response, Source, Units, Verdict, detect};
 use taggant_reference as reference;
 use taggant_tests::vectors::hex;
@@ -823,7 +823,7 @@ fn core_and_reference_agree_on_sealed_twins() {
     for round in 0..200_usize {
         let mut bytes = [0; 32];
         rng.fill_bytes(&mut bytes);
-        let leaf = RootKey::from_bytes(bytes).derive(&"e/twin/x".parse().unwrap());
+        let leaf = taggant_core::RootKey::from_bytes(bytes).derive(&"e/twin/x".parse().unwrap());
         let theirs = reference::derive(&bytes, "forensic", "e", "twin", "x");
         let key = TwinKey::new(&leaf).unwrap();
         let mut name = |most: u32| {

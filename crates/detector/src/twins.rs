@@ -465,7 +465,7 @@ fn check(exchange: &Exchange) -> Result<()> {
             return Err(fault(
                 exchange,
                 format!(
-                    "has score {score} for draft {draft}; a number from -{MAX_SCORE:e} to {MAX_SCORE:e} is needed"
+                    "has score {score:e} for draft {draft}; a number from -{MAX_SCORE:e} to {MAX_SCORE:e} is needed"
                 ),
             ));
         }

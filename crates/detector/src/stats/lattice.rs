@@ -182,6 +182,12 @@ impl States {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "small counts"
+)]
 mod tests {
     use super::*;
     use crate::stats::binomial_tail;

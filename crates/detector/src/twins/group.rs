@@ -53,9 +53,7 @@ impl<'a> Group<'a> {
     fn telling(&self) -> impl Iterator<Item = &Member<'a>> {
         self.members.iter().filter(|member| {
             let scores = &member.exchange.scores;
-            scores
-                .iter()
-                .any(|score| score > &scores[0] || score < &scores[0])
+            scores.iter().any(|score| (score - scores[0]).abs() > 0.0)
         })
     }
 

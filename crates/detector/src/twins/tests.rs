@@ -1,5 +1,12 @@
 //! Nulls written out or drawn, power against theory, and hostile input.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "small counts"
+)]
+
 use super::*;
 use crate::random::Random;
 use crate::stats::binomial_tail;
