@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use taggant_core::hazmat::Prf;
 use taggant_core::schemes::Parameters;
+use taggant_core::twin::{Draft, TwinDecoys};
 use taggant_core::window::identity;
 use taggant_core::{
     Candidates, Epoch, Family, LeafKey, Mark, Path as KeyPath, Record, Reshaped, RootKey, Scratch,
-    TokenizerId,
+    TokenizerId, TwinKey,
 };
 use taggant_detector::{Detector, Response};
 use taggant_reference as reference;
@@ -102,6 +103,38 @@ fn check(scenario: Scenario) {
             let named: Vec<KeyPath> = named.iter().map(|path| path.parse().unwrap()).collect();
             let epoch = Epoch::commit(&RootKey::from_bytes(unhex(&root)), &epoch, &named).unwrap();
             assert_eq!((epoch.leaves().len(), hex(&epoch.root())), (size, tree));
+        }
+        Scenario::Twins {
+            root,
+            id,
+            account,
+            drafts,
+            served,
+            salts,
+            twins,
+            commitment,
+            decoys,
+        } => {
+            let leaf = RootKey::from_bytes(unhex(&root)).derive(&"e/twin/t".parse().unwrap());
+            let texts: Vec<Draft<'_>> = drafts.iter().map(|draft| Draft::Text(draft)).collect();
+            let sealed = TwinKey::new(&leaf)
+                .unwrap()
+                .seal(id.as_bytes(), account.as_bytes(), &texts)
+                .unwrap();
+            assert_eq!(
+                (sealed.served, hex(&sealed.commitment)),
+                (served, commitment)
+            );
+            for (twin, (salt, commitment)) in sealed.twins.iter().zip(salts.iter().zip(&twins)) {
+                assert_eq!(
+                    (&hex(&twin.salt), &hex(&twin.commitment)),
+                    (salt, commitment)
+                );
+            }
+            let source = TwinDecoys::new(7);
+            let drafts = u32::try_from(drafts.len()).unwrap();
+            let choices: Vec<u32> = (0..8).map(|i| source.serve(i, 3, drafts)).collect();
+            assert_eq!(choices, decoys);
         }
         Scenario::Words {
             key,

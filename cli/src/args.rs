@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// Keyed free choices: fillers picked by account, and whose picks a suspect repeats
     #[command(subcommand)]
     Canary(Canary),
+    /// Draw several answers, serve the one a key picks, and ask later whether a suspect knows which
+    #[command(subcommand)]
+    Twins(Twins),
     /// Plan a test: how much text shows how much mark, at which cost
     #[command(subcommand)]
     Power(Power),
@@ -318,6 +321,104 @@ pub(crate) struct Detect {
     /// One JSON object a row, then one for the pool
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Twins {
+    /// Pick the draft to serve in each exchange, and keep all of them sealed
+    Draw {
+        /// The twin key file, derived at epoch/twin/id
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        key: PathBuf,
+        /// Rows with `id`, `account` and `drafts` (a list of texts in the order they were drawn), as JSONL; `cluster` and `prompt` are
+        /// kept
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        input: PathBuf,
+        /// Where to write the rows to serve: `response` in the place of `drafts`
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: PathBuf,
+        /// Where to keep all drafts with salts and commitments: private; an existing file is never replaced
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        sealed: PathBuf,
+    },
+    /// Write the commitments of a sealed file, to be published or time-stamped: they disclose nothing
+    Seal {
+        /// The sealed file
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        sealed: PathBuf,
+        /// Where to write one commitment a line, then their root
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: PathBuf,
+    },
+    /// Decide for each account whether a suspect knows what it was served
+    Test(TwinsTest),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TwinStatistic {
+    /// Scores in standard deviations of each exchange
+    Studentised,
+    /// Ranks within each exchange
+    Ranks,
+    /// Scores as they are
+    Sum,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct TwinsTest {
+    /// The sealed file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) sealed: PathBuf,
+    /// The twin key file it was drawn with
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) key: PathBuf,
+    /// Also check that the exchanges are those of this file of `twins seal`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) published: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) suspect: Suspect,
+    /// With --model: a model that never saw the answers; its log-likelihood is subtracted
+    #[arg(long, value_name = "MODEL", requires = "model", value_hint = ValueHint::FilePath)]
+    pub(crate) reference: Option<String>,
+    /// With --model: give prompts as they are, without the models' chat templates
+    #[arg(long, requires = "model")]
+    pub(crate) raw: bool,
+    /// The statistic that decides, settled before the test
+    #[arg(long, value_enum, default_value = "studentised")]
+    pub(crate) statistic: TwinStatistic,
+    /// Chance of any false accusation (Holm over all accounts)
+    #[arg(long, value_name = "A", default_value_t = 1e-3)]
+    pub(crate) alpha: f64,
+    /// Planned probability that the suspect scores a served draft above a sealed one: how much is enough to say no
+    #[arg(long, value_name = "P", default_value_t = 0.6)]
+    pub(crate) auc: f64,
+    /// False discovery rate of the list of leads (e-BH)
+    #[arg(long, value_name = "Q", default_value_t = 0.05)]
+    pub(crate) leads: f64,
+    /// Also rank the statistic among this many decoy choices, as a check of p-values by brute force
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub(crate) decoys: u32,
+    /// Which decoys: the same seed gives the same
+    #[arg(long, value_name = "S", default_value_t = 0, requires = "decoys")]
+    pub(crate) decoy_seed: u64,
+    /// One JSON object for each account and cluster, then one for all together
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is known of the suspect.
+#[derive(Debug, Group)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Suspect {
+    /// Rows with `id` and `scores`, one for each draft in order, larger where the suspect knows it better
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) scores: Option<PathBuf>,
+    /// Rows with `id` and `response` or `answers`: what the suspect answers to the prompts; drafts are scored by similarity
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) answers: Option<PathBuf>,
+    /// The suspect itself, a GGUF file or the name of a pulled model; drafts are scored by log-likelihood
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) model: Option<String>,
 }
 
 #[derive(Debug, Group)]

@@ -9,6 +9,7 @@ mod log;
 mod man;
 mod model;
 mod power;
+mod twins;
 
 use crate::Answer;
 use crate::args::{Args, Command};
@@ -21,6 +22,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Generate(command) => generate::run(&command),
         Command::Detect(command) => detect::run(&command),
         Command::Canary(command) => canary::run(&command),
+        Command::Twins(command) => twins::run(&command),
         Command::Power(command) => power::run(&command),
         Command::Log(command) => log::run(&command),
         Command::Demo(command) => demo::run(&command),

@@ -147,6 +147,7 @@ fn check_private(_: &Path) -> Result<()> {
 pub(crate) struct Output {
     path: PathBuf,
     sink: Sink,
+    private: bool,
 }
 
 #[derive(Debug)]
@@ -176,6 +177,18 @@ impl Output {
         Ok(Self {
             path: path.to_owned(),
             sink,
+            private: false,
+        })
+    }
+
+    /// An output that only its owner can read, and that never replaces a file.
+    pub(crate) fn private(path: &Path) -> Result<Self> {
+        if fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+            return Err(exists(path));
+        }
+        Ok(Self {
+            private: true,
+            ..Self::create(path)?
         })
     }
 
@@ -209,16 +222,23 @@ impl Output {
         let path = self.path;
         let fail = |error: io::Error| Failure::io(&path, &error);
         let Sink::File(sink) = self.sink else {
-            return Ok(Sealed { path, file: None });
+            return Ok(Sealed {
+                path,
+                file: None,
+                private: self.private,
+            });
         };
         let file = sink
             .into_inner()
             .map_err(|error| fail(error.into_error()))?;
-        publish_mode(&file).map_err(fail)?;
+        if !self.private {
+            publish_mode(&file).map_err(fail)?;
+        }
         file.as_file().sync_all().map_err(fail)?;
         Ok(Sealed {
             path,
             file: Some(file),
+            private: self.private,
         })
     }
 }
@@ -228,17 +248,32 @@ impl Output {
 pub(crate) struct Sealed {
     path: PathBuf,
     file: Option<NamedTempFile>,
+    private: bool,
 }
 
 impl Sealed {
     /// Puts the output under its name.
     pub(crate) fn publish(self) -> Result<()> {
-        if let Some(file) = self.file {
+        let Some(file) = self.file else {
+            return Ok(());
+        };
+        let persisted = if self.private {
+            file.persist_noclobber(&self.path)
+        } else {
             file.persist(&self.path)
-                .map_err(|error| Failure::io(&self.path, &error.error))?;
-        }
-        Ok(())
+        };
+        persisted
+            .map(|_| ())
+            .map_err(|error| match error.error.kind() {
+                io::ErrorKind::AlreadyExists => exists(&self.path),
+                _ => Failure::io(&self.path, &error.error),
+            })
     }
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::new(format!("{}: exists already", path.display()))
+        .hint("it may be the only copy and is never overwritten; choose another name or move the old file away")
 }
 
 /// A temporary file in the folder of `path`, so that the last step is a rename within one file system.

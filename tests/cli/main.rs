@@ -11,6 +11,7 @@ mod power;
 mod readme;
 mod resume;
 mod secrets;
+mod twins;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use taggant_core::TwinKey;
 use taggant_core::schemes::{self, Parameters};
+use taggant_core::twin::{self, Draft};
 use taggant_core::{ErrorKind, LeafKey, Mark, Record, Role, Score};
 use taggant_detector::{Collector, Detector, Reason, Response, Source, Verdict, detect};
 use taggant_reference as reference;
@@ -816,4 +818,70 @@ fn public_types_can_be_shared_between_threads() {
     shared::<taggant_detector::Report>();
     shared::<taggant_core::Error>();
     shared::<LeafKey>();
+}
+
+/// Choices, salts, commitments and decoy choices of sealed twins (SPEC.md §10), on random ids, accounts and drafts.
+#[test]
+fn core_and_reference_agree_on_sealed_twins() {
+    let mut rng = rng(17);
+    for round in 0..200_usize {
+        let mut bytes = [0; 32];
+        rng.fill_bytes(&mut bytes);
+        let leaf = taggant_core::RootKey::from_bytes(bytes).derive(&"e/twin/x".parse().unwrap());
+        let theirs = reference::derive(&bytes, "forensic", "e", "twin", "x");
+        let key = TwinKey::new(&leaf).unwrap();
+        let mut name = |most: u32| {
+            let mut name = vec![0; below(&mut rng, most) as usize + 1];
+            rng.fill_bytes(&mut name);
+            name
+        };
+        let (id, account) = match round {
+            0 => (vec![b'x'; 1024], vec![b'y'; 1024]),
+            1 => (vec![0], Vec::new()),
+            _ => (name(40), name(20)),
+        };
+        let n = below(&mut rng, 9) as usize + 1;
+        let tokens: Vec<Vec<u32>> = (0..n)
+            .map(|_| (0..below(&mut rng, 6)).map(|_| rng.next_u32()).collect())
+            .collect();
+        let texts: Vec<String> = tokens
+            .iter()
+            .map(|tokens| format!("dräft {tokens:?}"))
+            .collect();
+        let (ours, slow): (Vec<Draft<'_>>, Vec<reference::Draft>) = tokens
+            .iter()
+            .zip(&texts)
+            .map(|(tokens, text)| match round % 2 {
+                0 => (Draft::Text(text), reference::Draft::Text(text.clone())),
+                _ => (
+                    Draft::Tokens(tokens),
+                    reference::Draft::Tokens(tokens.clone()),
+                ),
+            })
+            .unzip();
+
+        let sealed = key.seal(&id, &account, &ours).unwrap();
+        assert_eq!(
+            sealed.served as usize,
+            reference::served(&theirs.key, &id, n)
+        );
+        let mut commitments = Vec::new();
+        for (j, (twin, draft)) in sealed.twins.iter().zip(&slow).enumerate() {
+            let salt = reference::twin_salt(&theirs.salt, &id, j);
+            assert!(salt == twin.salt, "salt {j}");
+            commitments.push(reference::twin_commitment(&id, j, &salt, draft));
+            assert_eq!(twin.commitment, commitments[j]);
+        }
+        assert_eq!(
+            sealed.commitment,
+            reference::exchange_commitment(&id, &account, &commitments)
+        );
+        assert_eq!(
+            twin::batch_root(&commitments),
+            reference::batch_root(&commitments)
+        );
+        let (seed, i, e) = (rng.next_u64(), rng.next_u32(), rng.next_u32());
+        let choice = twin::TwinDecoys::new(seed).serve(i, e, u32::try_from(n).unwrap());
+        assert_eq!(choice as usize, reference::decoy_choice(seed, i, e, n));
+    }
 }

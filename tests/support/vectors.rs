@@ -46,6 +46,27 @@ pub enum Scenario {
         /// RFC 6962 root.
         tree: String,
     },
+    /// SPEC.md §10: an exchange of text drafts under the leaf `e/twin/t`.
+    Twins {
+        /// Root key.
+        root: String,
+        /// The exchange's id.
+        id: String,
+        /// Its account.
+        account: String,
+        /// Its drafts.
+        drafts: Vec<String>,
+        /// Which is served.
+        served: u32,
+        /// Salts of the drafts.
+        salts: Vec<String>,
+        /// Commitments of the drafts.
+        twins: Vec<String>,
+        /// Commitment of the exchange.
+        commitment: String,
+        /// Decoy choices 0, 1, … of seed 7 for exchange 3.
+        decoys: Vec<u32>,
+    },
     /// SPEC.md §3.
     Words {
         /// AES key.

@@ -151,15 +151,22 @@ fn read_prompts(path: &Path) -> Result<Vec<Prompt>> {
     Ok(prompts)
 }
 
+/// A prompt as the model is given it.
+pub(crate) fn encode_prompt(
+    tokenizer: &Tokenizer,
+    text: &str,
+    raw: bool,
+) -> taggant_core::Result<Vec<u32>> {
+    if raw {
+        return tokenizer.encode(text);
+    }
+    tokenizer
+        .chat(&[Message::user(text)])
+        .and_then(|text| tokenizer.encode_chat(&text))
+}
+
 fn encode(tokenizer: &Tokenizer, row: &Prompt, raw: bool) -> Result<Vec<u32>> {
-    let tokens = if raw {
-        tokenizer.encode(&row.text)
-    } else {
-        tokenizer
-            .chat(&[Message::user(&row.text)])
-            .and_then(|text| tokenizer.encode_chat(&text))
-    };
-    tokens
+    encode_prompt(tokenizer, &row.text, raw)
         .map_err(|error| Failure::from(error.context(format_args!("prompt of line {}", row.line))))
 }
 

@@ -102,7 +102,7 @@ impl Epoch {
 }
 
 /// RFC 6962 §2.1: `MTH(D) = H(0x01 ‖ MTH(left) ‖ MTH(right))`, the left part the largest power of two below the length.
-fn tree_root(leaves: &[[u8; 32]]) -> [u8; 32] {
+pub(crate) fn tree_root(leaves: &[[u8; 32]]) -> [u8; 32] {
     match leaves {
         [] => Sha256::digest([]).into(),
         [leaf] => Sha256::new()

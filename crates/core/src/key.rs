@@ -255,7 +255,7 @@ impl Secret {
         let mut out = Zeroizing::new([0; N]);
         #[expect(
             clippy::expect_used,
-            reason = "32 bytes are a valid PRK and N is 16 or 32, far below 255 blocks"
+            reason = "32 bytes are a valid PRK and N is at most 32, far below 255 blocks"
         )]
         Hkdf::<Sha256>::from_prk(&*self.0)
             .expect("a 32-byte PRK")
@@ -483,6 +483,16 @@ impl LeafKey {
             &length(layer.name()),
             layer.name().as_bytes(),
         ])
+    }
+
+    /// `Expand(key, message, 8)`: what a twin leaf chooses with (SPEC.md §10.1).
+    pub(crate) fn choice(&self, message: &[&[u8]]) -> [u8; 8] {
+        *self.secret.expand(message)
+    }
+
+    /// `Expand(salt, message, 32)`: a salt that tells nothing of the leaf's or of others (SPEC.md §10.2).
+    pub(crate) fn salt_for(&self, message: &[&[u8]]) -> [u8; 32] {
+        *Secret::new(self.salt).expand(message)
     }
 }
 

@@ -43,6 +43,7 @@ mod score;
 mod set;
 pub mod simd;
 mod tile;
+pub mod twin;
 pub mod window;
 
 #[doc = include_str!("../SPEC.md")]
@@ -65,3 +66,4 @@ pub use scheme::{Null, Reshaped, Scheme};
 pub use score::Score;
 pub use set::Set;
 pub use tile::{TILE, Tile};
+pub use twin::TwinKey;

@@ -15,7 +15,8 @@
 //! # Ok::<(), taggant_core::Error>(())
 //! ```
 //!
-//! [`detect`] pools responses and answers once; a [`Detector`] also answers row by row and takes rows as they come.
+//! [`detect`] pools responses and answers once; a [`Detector`] also answers row by row and takes rows as they come. [`twins`] needs no
+//! mark: it asks whether a suspect knows which of several sealed drafts was served.
 //!
 //! **The null hypothesis** is that the text is independent of the key, which was drawn at random. The text is held fixed; what was
 //! random is the key. Every distinct unit (window, token) is then an independent draw of the keyed function, whatever the
@@ -35,6 +36,7 @@ mod reader;
 mod report;
 mod statistic;
 pub mod stats;
+pub mod twins;
 mod units;
 mod windows;
 

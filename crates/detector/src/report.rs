@@ -62,6 +62,17 @@ pub enum Reason {
         /// The alpha asked for, shared out among all findings.
         alpha: f64,
     },
+    /// Too few exchanges of sealed twins.
+    TooFewExchanges {
+        /// Informative exchanges found.
+        exchanges: u64,
+        /// Exchanges at which a leak of the planned AUC is found with power 0.9.
+        needed: f64,
+        /// The planned AUC.
+        auc: f64,
+        /// The alpha asked for, over all that are tested.
+        alpha: f64,
+    },
     /// The token ids are not those of the record's tokenizer, so windows mean nothing.
     TokenizerMismatch {
         /// First digits of the digest in the record.
@@ -78,6 +89,7 @@ impl Reason {
         match self {
             Self::TooFewUnits { .. } => "TooFewUnits",
             Self::TooFewSlots { .. } => "TooFewSlots",
+            Self::TooFewExchanges { .. } => "TooFewExchanges",
             Self::TokenizerMismatch { .. } => "TokenizerMismatch",
         }
     }
@@ -104,6 +116,17 @@ impl fmt::Display for Reason {
                 f,
                 "{slots} slots that can tell; {needed} needed for p < {alpha:e}"
             ),
+            Self::TooFewExchanges {
+                exchanges,
+                needed,
+                auc,
+                alpha,
+            } => {
+                write!(
+                    f,
+                    "{exchanges} informative exchanges; {needed} needed to find a leak of AUC {auc} at alpha {alpha:e}"
+                )
+            }
             Self::TokenizerMismatch { record, text } => write!(
                 f,
                 "the text's tokenizer is {text}…, the record's is {record}…; detect with the tokenizer that was marked"

@@ -3,6 +3,7 @@
 mod evalue;
 mod goodness;
 mod hypergeometric;
+mod lattice;
 mod law;
 mod multiple;
 mod normal;
@@ -14,6 +15,8 @@ pub use goodness::{higher_criticism, tr_gof};
 mod poisson_binomial;
 
 pub use hypergeometric::hypergeometric_tail;
+pub use lattice::lattice_tail;
+pub(crate) use lattice::lattice_work;
 pub use law::{Cumulants, Law, WeightedSum};
 pub(crate) use multiple::times;
 pub use multiple::{bonferroni, e_bh, fisher, holm, holm_among, least_of};

@@ -8,7 +8,7 @@
 //!
 //! It holds what is a function of bytes and tokens: keys and commitments (§2), the keyed function (§3), layers,
 //! embedded and scored positions, pools and identities (§4), the word and the score of a unit and what a scheme makes
-//! of a distribution (§5), the tokenizer digest (§6), and keyed free choices (§9).
+//! of a distribution (§5), the tokenizer digest (§6), keyed free choices (§9), and sealed twins (§10).
 //!
 //! # What it does not promise
 //!
@@ -1037,6 +1037,177 @@ pub fn canary_order(canary: &[u8; 32], slot: &[u8], n: usize) -> Vec<usize> {
         a.swap(i, j);
     }
     a
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// §10 Sealed twins
+// ---------------------------------------------------------------------------------------------------------------
+
+/// SPEC §10: `exchange`.
+fn exchange_bytes(id: &[u8]) -> Vec<u8> {
+    assert!(
+        (1..=1024).contains(&id.len()),
+        "an id of {} bytes is not 1 to 1,024",
+        id.len()
+    );
+    with_u16_length(id)
+}
+
+/// SPEC §10: checks the number of drafts.
+fn check_drafts(n: usize) {
+    assert!((1..=1024).contains(&n), "{n} drafts are not 1 to 1,024");
+}
+
+/// SPEC §10.1: `x_c mod n` for the first `x_c` below the largest multiple of `n`.
+#[expect(clippy::panic, reason = "a reference fails loudly")]
+fn choose(n: usize, x: impl Fn(u32) -> u64) -> usize {
+    let n = n as u128;
+    let limit = n * ((1_u128 << 64) / n);
+    for c in 0..=u32::MAX {
+        let x = u128::from(x(c));
+        if x < limit {
+            return match usize::try_from(x % n) {
+                Ok(served) => served,
+                Err(_) => panic!("a remainder of {n} does not fit"),
+            };
+        }
+    }
+    panic!("2^32 words in a row were turned away")
+}
+
+/// SPEC §10.1: `served`.
+///
+/// # Panics
+///
+/// Unless the id has 1 to 1,024 bytes and there are 1 to 1,024 drafts.
+#[must_use]
+pub fn served(leaf_key: &[u8; 32], id: &[u8], n: usize) -> usize {
+    check_drafts(n);
+    let exchange = exchange_bytes(id);
+    choose(n, |c| {
+        u64::from_be_bytes(expand_to(
+            leaf_key,
+            &[
+                b"taggant/v1/serve",
+                &exchange[..],
+                &u32be(n),
+                &c.to_be_bytes(),
+            ]
+            .concat(),
+        ))
+    })
+}
+
+/// SPEC §10.2: `salt_j`.
+///
+/// # Panics
+///
+/// Unless the id has 1 to 1,024 bytes.
+#[must_use]
+pub fn twin_salt(leaf_salt: &[u8; 32], id: &[u8], j: usize) -> [u8; 32] {
+    let exchange = exchange_bytes(id);
+    expand_to(
+        leaf_salt,
+        &[b"taggant/v1/twin-salt", &exchange[..], &u32be(j)].concat(),
+    )
+}
+
+/// SPEC §10.2: a draft.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Draft {
+    /// Text.
+    Text(String),
+    /// Token ids.
+    Tokens(Vec<u32>),
+}
+
+/// SPEC §10.2: `draft_j`.
+fn draft_bytes(draft: &Draft) -> Vec<u8> {
+    match draft {
+        Draft::Text(text) => [&[0x00], text.as_bytes()].concat(),
+        Draft::Tokens(tokens) => {
+            let mut bytes = vec![0x01];
+            for token in tokens {
+                bytes.extend_from_slice(&token.to_be_bytes());
+            }
+            bytes
+        }
+    }
+}
+
+/// SPEC §10.2: `twin_j`.
+///
+/// # Panics
+///
+/// Unless the id has 1 to 1,024 bytes.
+#[must_use]
+pub fn twin_commitment(id: &[u8], j: usize, salt: &[u8; 32], draft: &Draft) -> [u8; 32] {
+    sha256(
+        &[
+            b"taggant/v1/twin",
+            &exchange_bytes(id)[..],
+            &u32be(j),
+            salt,
+            &draft_bytes(draft),
+        ]
+        .concat(),
+    )
+}
+
+/// SPEC §10.2: `commitment`.
+///
+/// # Panics
+///
+/// Unless id, account and number of drafts are as in SPEC §10.
+#[must_use]
+pub fn exchange_commitment(id: &[u8], account: &[u8], twins: &[[u8; 32]]) -> [u8; 32] {
+    check_drafts(twins.len());
+    assert!(
+        account.len() <= 1024,
+        "an account of {} bytes is longer than 1,024",
+        account.len()
+    );
+    sha256(
+        &[
+            b"taggant/v1/exchange",
+            &exchange_bytes(id)[..],
+            &with_u16_length(account),
+            &u32be(twins.len()),
+            &twins.concat(),
+        ]
+        .concat(),
+    )
+}
+
+/// SPEC §10.2: the root over a batch.
+#[must_use]
+pub fn batch_root(commitments: &[[u8; 32]]) -> [u8; 32] {
+    let mut leaves = commitments.to_vec();
+    leaves.sort_unstable();
+    tree_root(&leaves)
+}
+
+/// SPEC §10.3: decoy choice `i` of seed `s` for exchange `e`.
+///
+/// # Panics
+///
+/// Unless there are 1 to 1,024 drafts.
+#[must_use]
+pub fn decoy_choice(s: u64, i: u32, e: u32, n: usize) -> usize {
+    check_drafts(n);
+    let digest = sha256(&[&b"taggant/v1/twin-decoy"[..], &s.to_be_bytes()].concat());
+    let mut source = [0; 16];
+    source.copy_from_slice(&digest[..16]);
+    choose(n, |c| {
+        let mut input = [0xFF; 16];
+        input[0..4].copy_from_slice(&c.to_le_bytes());
+        input[4..8].copy_from_slice(&i.to_le_bytes());
+        input[8..12].copy_from_slice(&e.to_le_bytes());
+        let block = aes128(&source, &input);
+        let mut word = [0; 8];
+        word.copy_from_slice(&block[..8]);
+        u64::from_le_bytes(word)
+    })
 }
 
 #[cfg(test)]

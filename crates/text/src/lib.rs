@@ -25,6 +25,7 @@
 //! - [`words`](mod@words): [`words()`](words()) and [`graphemes()`](graphemes()), with ranges.
 //! - [`chat`](mod@chat): [`Tokenizer::chat`], a conversation as a chat model expects it.
 //! - [`edits`]: reproducible damage, for robustness tests.
+//! - [`similarity`](mod@similarity): [`similarity()`](similarity()), how much of two texts is the same words in the same order.
 //! - [`gguf`]: [`Gguf`], the header of a model file, read as untrusted input.
 //!
 //! # What it does not promise
@@ -37,6 +38,7 @@ pub mod chat;
 pub mod edits;
 pub mod fold;
 pub mod gguf;
+pub mod similarity;
 pub mod tokenizer;
 pub mod words;
 
@@ -46,6 +48,8 @@ pub use chat::Message;
 pub use fold::{Changes, Folded, fold};
 #[doc(inline)]
 pub use gguf::Gguf;
+#[doc(inline)]
+pub use similarity::similarity;
 #[doc(inline)]
 pub use tokenizer::Tokenizer;
 #[doc(inline)]

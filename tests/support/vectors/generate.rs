@@ -65,6 +65,17 @@ pub fn all() -> Vec<(String, String)> {
         epoch(ROOTS[1], "2026-12", &["campaign/east", "account/7f3a"]),
     );
 
+    add(
+        "twins/five",
+        "five drafts, two of them equal, one empty",
+        twins(ROOTS[1], "x1", "7f3a", &["one", "two", "one", "", "dräft"]),
+    );
+    add(
+        "twins/single",
+        "one draft and no account: nothing to choose",
+        twins(ROOTS[2], "交換", "", &["one"]),
+    );
+
     for window in 1..=8 {
         let name = format!("prf/window-{window}");
         add(
@@ -234,6 +245,39 @@ fn epoch(root: &str, epoch: &str, named: &[&str]) -> Scenario {
         named: named.iter().map(|leaf| format!("{epoch}/{leaf}")).collect(),
         size: leaves.len(),
         tree: hex(&reference::tree_root(&leaves)),
+    }
+}
+
+fn twins(root: &str, id: &str, account: &str, drafts: &[&str]) -> Scenario {
+    let leaf = reference::derive(&unhex(root), "forensic", "e", "twin", "t");
+    let salts: Vec<[u8; 32]> = (0..drafts.len())
+        .map(|j| reference::twin_salt(&leaf.salt, id.as_bytes(), j))
+        .collect();
+    let commitments: Vec<[u8; 32]> = drafts
+        .iter()
+        .zip(&salts)
+        .enumerate()
+        .map(|(j, (draft, salt))| {
+            let draft = reference::Draft::Text((*draft).to_owned());
+            reference::twin_commitment(id.as_bytes(), j, salt, &draft)
+        })
+        .collect();
+    Scenario::Twins {
+        root: root.to_owned(),
+        id: id.to_owned(),
+        account: account.to_owned(),
+        drafts: drafts.iter().map(|draft| (*draft).to_owned()).collect(),
+        served: reference::served(&leaf.key, id.as_bytes(), drafts.len()) as u32,
+        salts: salts.iter().map(|salt| hex(salt)).collect(),
+        twins: commitments.iter().map(|twin| hex(twin)).collect(),
+        commitment: hex(&reference::exchange_commitment(
+            id.as_bytes(),
+            account.as_bytes(),
+            &commitments,
+        )),
+        decoys: (0..8)
+            .map(|i| reference::decoy_choice(7, i, 3, drafts.len()) as u32)
+            .collect(),
     }
 }
 
