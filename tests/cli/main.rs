@@ -41,7 +41,7 @@ impl Desk {
     /// A folder with `east.key`, `a.key`, `other.key`, `prompts.jsonl` (three rows), `marked.jsonl` and `mark.json`.
     fn ready() -> Self {
         let desk = Self::empty();
-        desk.good("key new --out root.key");
+        desk.root();
         desk.good("key derive --root root.key --path 2026-12/campaign/east --out east.key");
         desk.good("key derive --root root.key --path 2026-12/campaign/west --out other.key");
         desk.good("key derive --root root.key --path 2026-12/account/a --out a.key");
@@ -54,6 +54,16 @@ impl Desk {
             "{GENERATE} --key east.key --out marked.jsonl --record mark.json"
         ));
         desk
+    }
+
+    /// A root key that is the same in every run: what a test sees of a mark must not depend on luck.
+    fn root(&self) {
+        use std::os::unix::fs::PermissionsExt;
+
+        let key = taggant_core::RootKey::from_bytes([0x5A; 32]).to_json();
+        self.write("root.key", key.as_bytes());
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(self.path("root.key"), private).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -14,7 +14,7 @@ const EXCHANGES: usize = 60;
 /// `sealed.jsonl`. Seed 20.
 fn drawn() -> Desk {
     let desk = Desk::empty();
-    desk.good("key new --out root.key");
+    desk.root();
     for (path, file) in [
         ("twin/east", "twin.key"),
         ("twin/west", "other.key"),

@@ -79,12 +79,15 @@ fn wanted(path: Option<&str>, file: Option<&Path>) -> Result<Vec<KeyPath>> {
 fn derive(root: &Path, paths: &[KeyPath], out: &Path, register: &Register) -> Result<Answer> {
     let root_key = files::read_root(root)?;
     let keys: Vec<LeafKey> = paths.iter().map(|path| root_key.derive(path)).collect();
-    let mut text = Zeroizing::new(String::new());
-    for key in &keys {
+    let lines: Vec<Zeroizing<String>> = keys.iter().map(LeafKey::to_json).collect();
+    // Room for all at once: a string that grows leaves copies of keys behind.
+    let room = lines.iter().map(|line| line.len() + 1).sum();
+    let mut text = Zeroizing::new(String::with_capacity(room));
+    for line in &lines {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&key.to_json());
+        text.push_str(line);
     }
     files::write_secret(out, &text)?;
     if let [key] = &keys[..] {

@@ -92,7 +92,7 @@ pub trait Scheme: fmt::Debug + Send + Sync {
     /// Changes full-vocabulary logits so that sampling from their softmax gives the marked distribution.
     ///
     /// # Errors
-    /// As [`reshape`](Self::reshape), and [`ErrorKind::Logits`] when no distribution can be made of the logits, which may have been changed.
+    /// As [`reshape`](Self::reshape), and [`ErrorKind::Logits`] when no distribution can be made of the logits.
     fn bias(&self, window: &[u32], logits: &mut [f32], scratch: &mut Scratch) -> Result<()> {
         let reshaped = self.reshape(window, &Candidates::all(logits, 1.0)?, scratch)?;
         scratch.write_logits(reshaped, None, logits);

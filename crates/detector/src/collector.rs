@@ -1,9 +1,9 @@
 //! Collects the distinct units of a corpus, and their weights while nothing can yet bias them.
 
-use taggant_core::{Error, ErrorKind, LayerRecord, LeafKey, Partition, Record, Result, Role, Set};
+use taggant_core::{Error, ErrorKind, LeafKey, Record, Result, Role, Set};
 
 use crate::detect::Response;
-use crate::reader::Reader;
+use crate::reader::LayerReader;
 use crate::units::Units;
 
 /// Collects the distinct units of one layer of a mark.
@@ -47,16 +47,9 @@ use crate::units::Units;
 /// ```
 #[derive(Debug)]
 pub struct Collector {
-    record: Record,
-    layer: LayerRecord,
-    index: usize,
-    partition: Partition,
-    reader: Reader,
+    reader: LayerReader,
     seen: Set,
-    /// Windows and tokens, one unit after another.
-    tokens: Vec<u32>,
-    /// One for each unit, or none when all are 1.
-    weights: Vec<f64>,
+    units: Units,
 }
 
 /// What stands before a position: all that a weight may depend on.
@@ -93,16 +86,11 @@ impl Collector {
     /// # Errors
     /// [`ErrorKind::Mismatch`] when the record has no such layer, or has two and no campaign key is given.
     pub fn new(record: &Record, role: Role, campaign: Option<&LeafKey>) -> Result<Self> {
-        let index = layer(record, role)?;
+        let reader = LayerReader::new(record, role, campaign)?;
         Ok(Self {
-            record: record.clone(),
-            layer: record.layers()[index],
-            index,
-            partition: Partition::new(record, campaign)?,
-            reader: Reader::new(record, |layer| layer == index),
+            units: Units::of(reader.record.clone(), reader.layer, Vec::new(), Vec::new()),
+            reader,
             seen: Set::default(),
-            tokens: Vec::new(),
-            weights: Vec::new(),
         })
     }
 
@@ -112,10 +100,13 @@ impl Collector {
     /// [`ErrorKind::Mismatch`] when its tokenizer is another than the record's, [`ErrorKind::Token`] and [`ErrorKind::Limit`] as for
     /// [`Detector::row`](crate::Detector::row); nothing is added.
     pub fn add(&mut self, response: &Response<'_>) -> Result<()> {
-        self.find(response)?;
-        self.keep(response, |_| ());
-        if !self.weights.is_empty() {
-            self.weights.resize(self.len(), 1.0);
+        let found = self.reader.read(response)?;
+        let window = found.window;
+        for (&position, &unit) in found.positions.iter().zip(&found.units) {
+            if self.seen.insert(unit) {
+                let end = position as usize;
+                self.units.push(&response.tokens[end - window..=end], 1.0);
+            }
         }
         Ok(())
     }
@@ -127,21 +118,16 @@ impl Collector {
     pub fn add_weighted(
         &mut self,
         response: &Response<'_>,
-        mut weigh: impl FnMut(Before<'_>) -> f64,
+        weigh: impl FnMut(Before<'_>) -> f64,
     ) -> Result<()> {
-        self.find(response)?;
-        let found = &self.reader.layers()[self.index];
-        let weights: Vec<f64> = found
-            .positions
-            .iter()
-            .map(|&position| {
-                weigh(Before {
-                    tokens: &response.tokens[..position as usize],
-                    window: self.layer.window,
-                    prompt: response.prompt,
-                })
-            })
-            .collect();
+        let found = self.reader.read(response)?;
+        let window = found.window;
+        let before = |&position: &u32| Before {
+            tokens: &response.tokens[..position as usize],
+            window,
+            prompt: response.prompt,
+        };
+        let weights: Vec<f64> = found.positions.iter().map(before).map(weigh).collect();
         if let Some(bad) = weights
             .iter()
             .find(|weight| !(weight.is_finite() && **weight >= 0.0))
@@ -151,71 +137,32 @@ impl Collector {
                 format!("weight {bad}; weights are numbers from 0 up"),
             ));
         }
-        self.weights.resize(self.len(), 1.0);
-        let mut kept = std::mem::take(&mut self.weights);
-        self.keep(response, |index| kept.push(weights[index]));
-        self.weights = kept;
-        Ok(())
-    }
-
-    fn find(&mut self, response: &Response<'_>) -> Result<()> {
-        check_tokenizer(&self.record, response)?;
-        self.reader.check(response)?;
-        let _ = self.reader.read(&self.partition, response);
-        Ok(())
-    }
-
-    /// Keeps the units found that are new to the pool; `note` hears their index among those found.
-    fn keep(&mut self, response: &Response<'_>, mut note: impl FnMut(usize)) {
-        let found = &self.reader.layers()[self.index];
-        for (index, (&position, &unit)) in found.positions.iter().zip(&found.units).enumerate() {
+        let units = found.positions.iter().zip(&found.units);
+        for ((&position, &unit), weight) in units.zip(weights) {
             if self.seen.insert(unit) {
-                note(index);
                 let end = position as usize;
-                self.tokens
-                    .extend_from_slice(&response.tokens[end - self.layer.window..=end]);
+                self.units
+                    .push(&response.tokens[end - window..=end], weight);
             }
         }
+        Ok(())
     }
 
     /// Number of distinct units so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.tokens.len() / (self.layer.window + 1)
+        self.units.len()
     }
 
     /// Whether there is no unit.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.units.is_empty()
     }
 
     /// The units, to be scored.
     #[must_use]
     pub fn finish(self) -> Units {
-        Units::of(self.record, self.layer, self.tokens, self.weights)
+        self.units
     }
-}
-
-/// The index of the layer `role`.
-pub(crate) fn layer(record: &Record, role: Role) -> Result<usize> {
-    let index = record.layers().iter().position(|layer| layer.role == role);
-    index.ok_or_else(|| {
-        Error::new(
-            ErrorKind::Mismatch,
-            format!("the record has no {role} layer"),
-        )
-    })
-}
-
-/// Refuses a response of another tokenizer than the record's.
-pub(crate) fn check_tokenizer(record: &Record, response: &Response<'_>) -> Result<()> {
-    let expected = record.tokenizer().digest;
-    if response.tokenizer().is_none_or(|found| found == expected) {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Mismatch,
-        "the text's tokenizer is not the record's; detect with the tokenizer that was marked",
-    ))
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 
 use taggant_core::window::{extend, identity};
-use taggant_core::{Error, ErrorKind, LayerRecord, LeafKey, Partition, Record, Result, Role};
+use taggant_core::{Error, ErrorKind, LeafKey, Record, Result, Role};
 
 use crate::detect::Response;
-use crate::reader::Reader;
+use crate::reader::LayerReader;
 use crate::units::Units;
 
 /// Counts, or probabilities, of tokens after windows, under a suspect and under a reference that no key has touched.
@@ -31,11 +31,7 @@ use crate::units::Units;
 /// ```
 #[derive(Debug)]
 pub struct Difference {
-    record: Record,
-    layer: LayerRecord,
-    index: usize,
-    partition: Partition,
-    reader: Reader,
+    reader: LayerReader,
     /// Units by identity, and in the order they were met, so that sums are reproducible.
     places: HashMap<u64, usize>,
     cells: Vec<Cell>,
@@ -63,13 +59,8 @@ impl Difference {
     /// # Errors
     /// As [`Collector::new`](crate::Collector::new).
     pub fn new(record: &Record, role: Role, campaign: Option<&LeafKey>) -> Result<Self> {
-        let index = crate::collector::layer(record, role)?;
         Ok(Self {
-            record: record.clone(),
-            layer: record.layers()[index],
-            index,
-            partition: Partition::new(record, campaign)?,
-            reader: Reader::new(record, |layer| layer == index),
+            reader: LayerReader::new(record, role, campaign)?,
             places: HashMap::new(),
             cells: Vec::new(),
             tokens: Vec::new(),
@@ -94,13 +85,10 @@ impl Difference {
     }
 
     fn count(&mut self, response: &Response<'_>, side: Side) -> Result<()> {
-        crate::collector::check_tokenizer(&self.record, response)?;
-        self.reader.check(response)?;
-        let _ = self.reader.read(&self.partition, response);
-        let positions = self.reader.layers()[self.index].positions.clone();
+        let positions = self.reader.read(response)?.positions.clone();
         for position in positions {
             let end = position as usize;
-            let window = &response.tokens[end - self.layer.window..end];
+            let window = &response.tokens[end - self.reader.layer.window..end];
             self.add(window, &[(response.tokens[end], 1.0)], side);
         }
         Ok(())
@@ -116,11 +104,8 @@ impl Difference {
         text: &Response<'_>,
         mut at: impl FnMut(usize) -> [&'a [(u32, f64)]; 2],
     ) -> Result<()> {
-        crate::collector::check_tokenizer(&self.record, text)?;
-        self.reader.check(text)?;
-        let _ = self.reader.read(&self.partition, text);
-        let positions = self.reader.layers()[self.index].positions.clone();
-        let vocabulary = self.record.tokenizer().vocabulary;
+        let positions = self.reader.read(text)?.positions.clone();
+        let vocabulary = self.reader.record.tokenizer().vocabulary;
         for &position in &positions {
             for list in at(position as usize) {
                 for &(token, probability) in list {
@@ -139,7 +124,7 @@ impl Difference {
         }
         for position in positions {
             let end = position as usize;
-            let window = &text.tokens[end - self.layer.window..end];
+            let window = &text.tokens[end - self.reader.layer.window..end];
             let [suspect, reference] = at(end);
             self.add(window, suspect, Side::Suspect);
             self.add(window, reference, Side::Reference);
@@ -172,7 +157,7 @@ impl Difference {
     /// # Errors
     /// [`ErrorKind::Parameter`] for an `a_c` that is not a number.
     pub fn units(&self, mut weigh: impl FnMut(&[u32]) -> f64) -> Result<Units> {
-        let stride = self.layer.window + 1;
+        let stride = self.reader.layer.window + 1;
         let (mut tokens, mut weights) = (Vec::new(), Vec::new());
         for (cell, unit) in self.cells.iter().zip(self.tokens.chunks_exact(stride)) {
             let [suspect, reference] = self.windows.get(&cell.window).copied().unwrap_or_default();
@@ -181,7 +166,7 @@ impl Difference {
             } else {
                 0.0
             };
-            let factor = weigh(&unit[..self.layer.window]);
+            let factor = weigh(&unit[..self.reader.layer.window]);
             if !factor.is_finite() {
                 return Err(Error::new(
                     ErrorKind::Parameter,
@@ -194,7 +179,12 @@ impl Difference {
                 weights.push(weight);
             }
         }
-        Ok(Units::of(self.record.clone(), self.layer, tokens, weights))
+        Ok(Units::of(
+            self.reader.record.clone(),
+            self.reader.layer,
+            tokens,
+            weights,
+        ))
     }
 }
 

@@ -1,7 +1,9 @@
 //! From responses to the positions that count (SPEC.md §4, scoring), without any key of a layer.
 
 use taggant_core::window::{extend_all, identities};
-use taggant_core::{Error, ErrorKind, Partition, Record, Result, Set, TokenizerId};
+use taggant_core::{
+    Error, ErrorKind, LayerRecord, LeafKey, Partition, Record, Result, Role, Set, TokenizerId,
+};
 
 use crate::detect::Response;
 
@@ -133,5 +135,49 @@ impl Reader {
             units.truncate(kept);
         }
         repeats
+    }
+}
+
+/// A [`Reader`] of one layer of a record, without that layer's key.
+#[derive(Debug)]
+pub(crate) struct LayerReader {
+    pub(crate) record: Record,
+    pub(crate) layer: LayerRecord,
+    index: usize,
+    partition: Partition,
+    reader: Reader,
+}
+
+impl LayerReader {
+    /// Of the layer `role`. A record of two layers needs the campaign key to tell whose a window is.
+    pub(crate) fn new(record: &Record, role: Role, campaign: Option<&LeafKey>) -> Result<Self> {
+        let index = record.layers().iter().position(|layer| layer.role == role);
+        let index = index.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Mismatch,
+                format!("the record has no {role} layer"),
+            )
+        })?;
+        Ok(Self {
+            record: record.clone(),
+            layer: record.layers()[index],
+            index,
+            partition: Partition::new(record, campaign)?,
+            reader: Reader::new(record, |layer| layer == index),
+        })
+    }
+
+    /// What the layer owns of a response, once it is known to be readable and of the record's tokenizer.
+    pub(crate) fn read(&mut self, response: &Response<'_>) -> Result<&Found> {
+        let expected = self.record.tokenizer().digest;
+        if response.tokenizer().is_some_and(|found| found != expected) {
+            return Err(Error::new(
+                ErrorKind::Mismatch,
+                "the text's tokenizer is not the record's; detect with the tokenizer that was marked",
+            ));
+        }
+        self.reader.check(response)?;
+        let _ = self.reader.read(&self.partition, response);
+        Ok(&self.reader.layers()[self.index])
     }
 }

@@ -46,6 +46,16 @@ impl Units {
         }
     }
 
+    /// Adds a unit that is new. Weights are kept only once one is not 1.
+    pub(crate) fn push(&mut self, unit: &[u32], weight: f64) {
+        let count = self.len();
+        self.tokens.extend_from_slice(unit);
+        if weight.total_cmp(&1.0).is_ne() || !self.weights.is_empty() {
+            self.weights.resize(count, 1.0);
+            self.weights.push(weight);
+        }
+    }
+
     /// Number of distinct units.
     #[must_use]
     pub fn len(&self) -> usize {

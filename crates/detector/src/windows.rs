@@ -1,10 +1,9 @@
 //! How often windows were served: what weighs evidence by a provider's log.
 
-use taggant_core::{LeafKey, Partition, Record, Result, Role, window};
+use taggant_core::{LeafKey, Record, Result, Role, window};
 
-use crate::collector::layer;
 use crate::detect::Response;
-use crate::reader::Reader;
+use crate::reader::LayerReader;
 
 /// For every window that a layer of a mark owned in a set of responses, the number `n_w` of responses it stood in: an account's, a
 /// campaign's, or everybody's. A window that a response repeats counts once, as the schemes that leave the distribution unchanged
@@ -183,10 +182,7 @@ pub struct Served<'a>(&'a [u64]);
 /// Finds the windows that one layer of a mark owns in responses. One serves any number of indexes.
 #[derive(Debug)]
 pub struct ServedWindows {
-    index: usize,
-    window: usize,
-    partition: Partition,
-    reader: Reader,
+    reader: LayerReader,
     identities: Vec<u64>,
 }
 
@@ -196,12 +192,8 @@ impl ServedWindows {
     /// # Errors
     /// As [`Collector::new`](crate::Collector::new).
     pub fn new(record: &Record, role: Role, campaign: Option<&LeafKey>) -> Result<Self> {
-        let index = layer(record, role)?;
         Ok(Self {
-            index,
-            window: record.layers()[index].window,
-            partition: Partition::new(record, campaign)?,
-            reader: Reader::new(record, |layer| layer == index),
+            reader: LayerReader::new(record, role, campaign)?,
             identities: Vec::new(),
         })
     }
@@ -211,15 +203,13 @@ impl ServedWindows {
     /// # Errors
     /// As [`Detector::row`](crate::Detector::row).
     pub fn of(&mut self, response: &[u32]) -> Result<Served<'_>> {
-        let whole = Response::ids(response);
-        self.reader.check(&whole)?;
-        let _ = self.reader.read(&self.partition, &whole);
-        let positions = &self.reader.layers()[self.index].positions;
+        let found = self.reader.read(&Response::ids(response))?;
         self.identities.clear();
-        self.identities.extend(positions.iter().map(|&position| {
-            let end = position as usize;
-            window::identity(&response[end - self.window..end])
-        }));
+        self.identities
+            .extend(found.positions.iter().map(|&position| {
+                let end = position as usize;
+                window::identity(&response[end - found.window..end])
+            }));
         self.identities.sort_unstable();
         Ok(Served(&self.identities))
     }
@@ -230,7 +220,7 @@ mod tests {
     use std::collections::HashMap;
 
     use taggant_core::schemes::Parameters;
-    use taggant_core::{RootKey, TokenizerId};
+    use taggant_core::{Partition, RootKey, TokenizerId};
 
     use super::*;
     use crate::random::Random;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use taggant_core::{LeafKey, Role};
+use taggant_core::{LeafKey, Mark, Role};
 use taggant_detector::stats::{PValue, holm};
 use taggant_detector::{Collector, Scored};
 
@@ -41,6 +41,11 @@ struct Summary {
 pub(super) fn run(args: &Detect, file: &Path) -> Result<Answer> {
     let record = marks::read_record(&args.record)?;
     let campaign = args.key.as_deref().map(files::read_key).transpose()?;
+    if let Some(campaign) = &campaign {
+        // Another campaign's key would share out the windows wrongly and find nothing, without a word.
+        Mark::new(&record, &[campaign])
+            .map_err(|error| Failure::from(error).hint("give the campaign key of this record"))?;
+    }
     let role = match record.layers() {
         [only] => only.role,
         _ => Role::Account,
