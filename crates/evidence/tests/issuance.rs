@@ -390,6 +390,29 @@ fn forged_lines_are_refused_by_both_verifiers() {
     assert_eq!(agree(&logs), logs.len());
 }
 
+/// Starting a process copies open files for a moment; a log that was closed meanwhile must be free at once.
+#[test]
+fn a_closed_log_is_free_while_other_threads_start_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.jsonl");
+    let [east, _] = small(&path);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let refused = std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    Command::new("python3").arg("--version").output().unwrap();
+                }
+            });
+        }
+        let open = |_| IssuanceLog::open(&path, std::slice::from_ref(&east), time(5));
+        let refused = (0..2000).map(open).filter(Result::is_err).count();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        refused
+    });
+    assert_eq!(refused, 0, "of 2,000 times");
+}
+
 #[test]
 fn a_torn_tail_is_moved_aside_and_anything_else_is_an_error() {
     let folder = tempfile::tempdir().unwrap();

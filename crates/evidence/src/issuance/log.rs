@@ -21,7 +21,7 @@ pub struct IssuanceLog {
     path: PathBuf,
     file: File,
     /// Held until the writer ends, however it ends.
-    _lock: File,
+    _lock: Lock,
     /// Bytes that are on the disk and checked.
     length: u64,
     state: Verifier,
@@ -267,12 +267,24 @@ impl IssuanceLog {
     }
 }
 
+/// The lock that one writer at a time can hold.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that another thread is about to start shares the open file until it runs its own program, and
+        // the lock would outlive the writer by that moment. Nothing is lost if it fails; closing then does it.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the lock that one writer at a time can hold.
-fn lock(path: &Path) -> Result<File> {
+fn lock(path: &Path) -> Result<Lock> {
     let name = beside(path, ".lock");
     let file = options().write(true).open(&name).map_err(failed(&name))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(Error::new(
             ErrorKind::Limit,
             format!(
