@@ -26,6 +26,7 @@
 //!   the whole distribution at every token;
 //! - [`Session`] is the engine itself: rows that advance together, join and leave;
 //! - [`Toy`] is a model for tests, and [`conformance::check`] the test of a new engine;
+//! - [`student`] trains a model, for experiments on what models learn;
 //! - [`pull()`] fetches a model by name.
 //!
 //! # What it promises
@@ -64,6 +65,7 @@ mod pointwise;
 mod pull;
 mod score;
 mod session;
+pub mod student;
 #[cfg(test)]
 mod testing;
 mod toy;

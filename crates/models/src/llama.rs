@@ -40,30 +40,30 @@ use loader::{Hyper, Loader, unsupported};
 /// ```
 #[derive(Debug)]
 pub struct Llama {
-    shape: Shape,
-    context: usize,
-    stop_tokens: Vec<u32>,
-    epsilon: f32,
+    pub(crate) shape: Shape,
+    pub(crate) context: usize,
+    pub(crate) stop_tokens: Vec<u32>,
+    pub(crate) epsilon: f32,
     /// For each pair of dimensions of a head, its rotation per position in radians.
-    frequencies: Vec<f64>,
-    embedding: Matrix,
-    layers: Vec<Layer>,
-    norm: Vec<f32>,
+    pub(crate) frequencies: Vec<f64>,
+    pub(crate) embedding: Matrix,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm: Vec<f32>,
     /// Nothing where the embedding serves both ends.
-    output: Option<Matrix>,
+    pub(crate) output: Option<Matrix>,
 }
 
 #[derive(Debug)]
-struct Layer {
-    attention_norm: Vec<f32>,
-    query: Matrix,
-    key: Matrix,
-    value: Matrix,
-    attention_output: Matrix,
-    feed_forward_norm: Vec<f32>,
-    gate: Matrix,
-    up: Matrix,
-    down: Matrix,
+pub(crate) struct Layer {
+    pub(crate) attention_norm: Vec<f32>,
+    pub(crate) query: Matrix,
+    pub(crate) key: Matrix,
+    pub(crate) value: Matrix,
+    pub(crate) attention_output: Matrix,
+    pub(crate) feed_forward_norm: Vec<f32>,
+    pub(crate) gate: Matrix,
+    pub(crate) up: Matrix,
+    pub(crate) down: Matrix,
 }
 
 impl Llama {

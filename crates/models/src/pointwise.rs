@@ -72,6 +72,28 @@ vectorised! {
 }
 
 vectorised! {
+    /// The gradients of [`gate`]: `change` is that of `silu(gate) · up` and becomes that of `gate`, `up` becomes its own.
+    fn gate_back GateBack(gate: &'a [f32], up: &'a mut [f32], change: &'a mut [f32]) -> () {
+        for ((gate, up), change) in gate.iter().zip(up).zip(change) {
+            let open = 1.0 / (1.0 + exp(-*gate));
+            let by_gate = *change * *up * open * (1.0 + gate * (1.0 - open));
+            *up = *change * gate * open;
+            *change = by_gate;
+        }
+    }
+}
+
+vectorised! {
+    /// `scores = e^scores / Σ e^scores`.
+    fn softmax Softmax(scores: &'a mut [f32]) -> () {
+        let sum = exponentials(scores, 1.0);
+        for score in scores {
+            *score /= sum;
+        }
+    }
+}
+
+vectorised! {
     /// `x += y`.
     fn add Add(x: &'a mut [f32], y: &'a [f32]) -> () {
         for (x, y) in x.iter_mut().zip(y) {

@@ -31,6 +31,7 @@ use taggant_core::{Error, ErrorKind, Result};
 mod source;
 mod tensor;
 mod value;
+mod write;
 
 pub use tensor::Tensor;
 pub use value::{Array, Value};
