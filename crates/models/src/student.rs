@@ -312,6 +312,8 @@ impl Student {
             done = steps;
         }
         let mut saver = checkpoint::Saver::new(checkpoint, name);
+        // Kept from step to step: fresh pages for all weights would cost a quarter of the time.
+        let mut gradients = vec![zeros(self.trained(settings.method)); settings.shards];
 
         let total = (settings.epochs * samples.iter().map(positions).sum::<usize>()) as u64;
         let (mut seen, mut number) = (0, 0);
@@ -336,14 +338,14 @@ impl Student {
                 if number <= done {
                     continue;
                 }
-                let (loss, gradients) = self.gradients(batch, settings);
+                let loss = self.gradients(batch, &mut gradients);
                 if !loss.is_finite() {
                     return Err(parameter(format!(
                         "step {number}: the loss is {loss}; lower the learning rate of {}",
                         settings.learning_rate
                     )));
                 }
-                adam.step(self.trained_mut(settings.method), gradients);
+                adam.step(self.trained_mut(settings.method), &mut gradients);
                 let step = Step {
                     epoch,
                     ends_epoch: rest.is_empty(),
@@ -423,29 +425,26 @@ impl Student {
         }
     }
 
-    /// The mean loss of a batch and, of each shard, the gradients of what is trained.
-    fn gradients(&self, batch: &[&Sample], settings: &Settings) -> (f64, Vec<Vec<Array2<f32>>>) {
+    /// The mean loss of a batch. The gradients of what is trained are added to `gradients`, one list for each shard.
+    fn gradients(&self, batch: &[&Sample], gradients: &mut [Vec<Array2<f32>>]) -> f64 {
         let learned: usize = batch.iter().map(|sample| sample.response.len()).sum();
         let net = Net::new(&self.shape, &self.weights, &self.adapters);
-        let trained = self.trained(settings.method);
-        let parts: Vec<_> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..settings.shards)
-                .map(|shard| {
+        let shards = gradients.len();
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = gradients
+                .iter_mut()
+                .enumerate()
+                .map(|(shard, gradients)| {
                     let net = &net;
                     scope.spawn(move || {
-                        let own: Vec<&Sample> = batch.iter().skip(shard).step_by(settings.shards).copied().collect();
-                        let mut gradients: Vec<_> = trained.iter().map(|array| Array2::zeros(array.dim())).collect();
-                        let loss = net.learn(&own, learned, &mut gradients);
-                        (loss, gradients)
+                        let own: Vec<&Sample> = batch.iter().skip(shard).step_by(shards).copied().collect();
+                        net.learn(&own, learned, gradients)
                     })
                 })
                 .collect();
             // A worker that fails, which none does, makes the loss NaN, and that ends the training.
-            let failed = |_| (f64::NAN, Vec::new());
-            workers.into_iter().map(|worker| worker.join().unwrap_or_else(failed)).collect()
-        });
-        let loss = parts.iter().map(|(loss, _)| loss).sum();
-        (loss, parts.into_iter().map(|(_, gradients)| gradients).collect())
+            workers.into_iter().map(|worker| worker.join().unwrap_or(f64::NAN)).sum()
+        })
     }
 
     /// Adds the adapters into the weights.
@@ -467,6 +466,10 @@ impl Student {
         general_mat_mul(net::ADAPTER_SCALE, &pair[1], &pair[0], 1.0, &mut merged);
         merged.into()
     }
+}
+
+fn zeros(arrays: &[Array2<f32>]) -> Vec<Array2<f32>> {
+    arrays.iter().map(|array| Array2::zeros(array.dim())).collect()
 }
 
 fn positions(sample: &Sample) -> usize {

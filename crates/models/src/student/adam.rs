@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::{Settings, net::{slice, slice_mut}};
+use super::{Settings, net::slice_mut, zeros};
 
 /// How much of the last step's means remains.
 const DECAY: [f32; 2] = [0.9, 0.99];
@@ -21,23 +21,24 @@ pub(super) struct Adam {
 
 impl Adam {
     pub(super) fn new(trained: &[Array2<f32>], settings: &Settings) -> Self {
-        let zeros = || trained.iter().map(|array| Array2::zeros(array.dim())).collect();
         Self {
             steps: 0,
-            means: [zeros(), zeros()],
+            means: [zeros(trained), zeros(trained)],
             learning_rate: settings.learning_rate,
             warmup: settings.warmup,
         }
     }
 
-    /// One step against the sum of `gradients`, one list for each shard.
-    pub(super) fn step(&mut self, trained: &mut [Array2<f32>], gradients: Vec<Vec<Array2<f32>>>) {
+    /// One step against the sum of `gradients`, one list for each shard, which are 0 afterwards.
+    pub(super) fn step(&mut self, trained: &mut [Array2<f32>], gradients: &mut [Vec<Array2<f32>>]) {
         let threads = gradients.len();
-        let mut gradients = gradients.into_iter();
-        let mut sum = gradients.next().unwrap_or_default();
-        for more in gradients {
-            for (sum, more) in sum.iter_mut().zip(more) {
-                *sum += &more;
+        let Some((sum, others)) = gradients.split_first_mut() else {
+            return;
+        };
+        for other in others {
+            for (sum, other) in sum.iter_mut().zip(other) {
+                *sum += &*other;
+                other.fill(0.0);
             }
         }
         self.steps += 1;
@@ -49,27 +50,25 @@ impl Adam {
         let rate = self.learning_rate * warm / first;
 
         let [means, squares] = &mut self.means;
-        let mut work: Vec<_> = trained.iter_mut().zip(&sum).zip(means.iter_mut().zip(squares)).collect();
-        // Largest first, dealt in turn: about equal shares.
+        let mut work: Vec<_> = trained.iter_mut().zip(sum).zip(means.iter_mut().zip(squares)).collect();
+        // Largest first, each to the thread with the least so far: about equal shares.
         work.sort_by_key(|((weights, _), _)| std::cmp::Reverse(weights.len()));
-        let mut shares: Vec<Vec<_>> = (0..threads).map(|_| Vec::new()).collect();
+        let mut shares: Vec<(usize, Vec<_>)> = (0..threads).map(|_| (0, Vec::new())).collect();
         for item in work {
-            let least = shares.iter_mut().min_by_key(|share| {
-                share.iter().map(|((weights, _), _): &((&mut Array2<f32>, _), _)| weights.len()).sum::<usize>()
-            });
-            if let Some(share) = least {
+            if let Some((length, share)) = shares.iter_mut().min_by_key(|(length, _)| *length) {
+                *length += item.0.0.len();
                 share.push(item);
             }
         }
         std::thread::scope(|scope| {
-            for share in shares {
+            for (_, share) in shares {
                 scope.spawn(move || {
                     for ((weights, gradient), (mean, square)) in share {
                         let means = slice_mut(mean).iter_mut().zip(slice_mut(square));
                         for ((weight, gradient), (mean, square)) in
-                            slice_mut(weights).iter_mut().zip(slice(gradient)).zip(means)
+                            slice_mut(weights).iter_mut().zip(slice_mut(gradient)).zip(means)
                         {
-                            let gradient = clip * gradient;
+                            let gradient = clip * std::mem::take(gradient);
                             *mean = DECAY[0] * *mean + (1.0 - DECAY[0]) * gradient;
                             *square = DECAY[1] * *square + (1.0 - DECAY[1]) * gradient * gradient;
                             *weight -= rate * *mean / ((*square / second).sqrt() + EPSILON);
