@@ -197,6 +197,9 @@ pub(crate) struct Generate {
     /// An account key file: the mark gets two layers that share the windows
     #[arg(long, value_name = "FILE", requires = "key", value_hint = ValueHint::FilePath)]
     pub(crate) account_key: Option<PathBuf>,
+    /// Key files of role account as JSONL: each row is marked for its `account`, the id at the end of a key's path
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "account_key", value_hint = ValueHint::FilePath)]
+    pub(crate) account_keys: Option<PathBuf>,
     /// gumbel, tournament or greenlist [default: the profile's]
     #[arg(long)]
     pub(crate) scheme: Option<String>,
@@ -224,6 +227,9 @@ pub(crate) struct Generate {
     /// Give the prompt as it is, without the model's chat template
     #[arg(long)]
     pub(crate) raw: bool,
+    /// Answers to each prompt: more than 1 are `drafts` and `draft_tokens`, as `twins draw` takes them
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(crate) drafts: u64,
     /// Most tokens of a response
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) max_tokens: usize,
@@ -251,7 +257,7 @@ pub(crate) struct Generate {
     /// Where to write the rows, with `response` and `tokens`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) out: PathBuf,
-    /// Where to write the mark record, which detection needs
+    /// Where to write the mark record, which detection needs; with --account-keys one after another, one for each account
     #[arg(long, value_name = "FILE", required_unless_present = "plain", value_hint = ValueHint::FilePath)]
     pub(crate) record: Option<PathBuf>,
     /// The same path without a mark; keys and record are left alone

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use taggant_core::Record;
+use taggant_core::{Record, Role};
 use taggant_models::{Llama, catalogue};
 use taggant_text::Tokenizer;
 
@@ -10,15 +10,53 @@ use crate::failure::{Failure, Result};
 use crate::files;
 use crate::progress;
 
-/// A record is a few hundred bytes.
-const MAX_RECORD: u64 = 1 << 16;
+/// A record is a few hundred bytes; 24,000 accounts have one each.
+const MAX_RECORDS: u64 = 1 << 26;
 
+/// The records in a file, one after another.
+pub(crate) fn read_records(path: &Path) -> Result<Vec<Record>> {
+    let text = files::read_text(path, MAX_RECORDS)?;
+    let mut values = serde_json::Deserializer::from_str(&text).into_iter::<serde::de::IgnoredAny>();
+    let (mut records, mut start) = (Vec::new(), 0);
+    loop {
+        // What is not JSON is for the record's own reader to complain about.
+        let more = matches!(values.next(), Some(Ok(_)));
+        let end = if more { values.byte_offset() } else { text.len() };
+        let own = &text[start..end];
+        if !more && own.trim().is_empty() && !records.is_empty() {
+            return Ok(records);
+        }
+        start = end;
+        records.push(Record::from_json(own).map_err(|error| {
+            let error = match records.len() {
+                0 => error,
+                before => error.context(format_args!("record {}", before + 1)),
+            };
+            Failure::from(error.context(path.display()))
+                .hint("a mark record is written by `taggant generate --record`")
+        })?);
+    }
+}
+
+/// A record; of several that differ only in the account's key, the first: what is tested for is the keys that are given.
 pub(crate) fn read_record(path: &Path) -> Result<Record> {
-    let text = files::read_text(path, MAX_RECORD)?;
-    Record::from_json(&text).map_err(|error| {
-        Failure::from(error.context(path.display()))
-            .hint("a mark record is written by `taggant generate --record`")
-    })
+    let records = read_records(path)?;
+    let [first, ..] = &records[..] else {
+        return Err(Failure::new(format!("{}: no record", path.display())));
+    };
+    let shape = |record: &Record| {
+        let layers: Vec<_> = record
+            .layers()
+            .iter()
+            .map(|layer| (layer.role, layer.window, (layer.role == Role::Campaign).then_some(layer.key)))
+            .collect();
+        (record.scheme().clone(), record.score(), layers, *record.tokenizer())
+    };
+    if records.iter().any(|record| shape(record) != shape(first)) {
+        return Err(Failure::new(format!("{}: records of different marks", path.display()))
+            .hint("give the records of one campaign"));
+    }
+    Ok(first.clone())
 }
 
 /// Where pulled models are kept.

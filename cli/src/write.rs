@@ -26,18 +26,18 @@ impl Writer<'_> {
     /// Writes a response to every prompt, marked if there is a mark, and hands each to `done` with its row as soon as it is
     /// complete. A response depends on the seed, its row number and its prompt, never on the others.
     ///
-    /// `rows` are the row numbers of the prompts.
-    pub(crate) fn write(
+    /// `rows` are the row numbers of the prompts, `mark` tells a prompt's mark by its place.
+    pub(crate) fn write<'m>(
         &self,
         prompts: &[Vec<u32>],
         rows: &[u64],
-        mark: Option<&Arc<Mark>>,
+        mark: impl Fn(usize) -> Option<&'m Arc<Mark>> + Sync,
         mut done: impl FnMut(u64, Vec<u32>) -> Result<()>,
     ) -> Result<()> {
         let max_tokens = self.limits.max_new_tokens;
         let chooser = |index: usize| {
             let mut sampler = Sampler::new(self.sampling)?;
-            let mut stream = match mark {
+            let mut stream = match mark(index) {
                 Some(mark) => Stream::with_capacity(Arc::clone(mark), max_tokens)?,
                 None => Stream::plain(),
             };

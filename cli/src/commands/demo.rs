@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Demo) -> Result<Answer> {
     let write = |mark: Option<&Arc<Mark>>| -> Result<Answers> {
         let rows: Vec<u64> = (0..).take(prompts.len()).collect();
         let mut tokens = vec![Vec::new(); prompts.len()];
-        writer.write(&prompts, &rows, mark, |row, written| {
+        writer.write(&prompts, &rows, |_| mark, |row, written| {
             if let Some(place) = usize::try_from(row)
                 .ok()
                 .and_then(|row| tokens.get_mut(row))

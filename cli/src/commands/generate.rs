@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use taggant_core::schemes::Parameters;
-use taggant_core::{Mark, Record, Role, TokenizerId};
+use taggant_core::{LeafKey, Mark, Record, Role, TokenizerId};
+use taggant_evidence::issuance::mark_digest;
 use taggant_models::{Limits, Model};
 use taggant_text::{Message, Tokenizer};
 use taggant_watermark::Sampling;
@@ -33,10 +34,10 @@ pub(crate) fn run(args: &Generate) -> Result<Answer> {
     let rows = read_prompts(&args.prompts)?;
     let model_path = marks::resolve(&args.model)?;
     let tokenizer = marks::open_tokenizer(&model_path)?;
-    let mark = if args.plain {
-        None
+    let marks = if args.plain {
+        Marks::default()
     } else {
-        Some(Arc::new(mark(args, &tokenizer)?))
+        Marks::new(args, &tokenizer, &rows)?
     };
 
     let model = marks::load_model(&model_path)?;
@@ -45,24 +46,23 @@ pub(crate) fn run(args: &Generate) -> Result<Answer> {
         .map(|row| encode(&tokenizer, row, args.raw))
         .collect::<Result<Vec<_>>>()?;
 
-    let run = run_name(args, &prompts, &tokenizer, &model, mark.as_deref())?;
+    let run = run_name(args, &prompts, &tokenizer, &model, &marks)?;
     let (mut journal, mut finished) = Journal::open(&args.out, &run)?;
-    let todo: Vec<u64> = (0..)
-        .zip(&rows)
-        .map(|(row, _)| row)
-        .filter(|row| !finished.contains_key(row))
+    // Every draft of every row, row by row.
+    let todo: Vec<u64> = (0..rows.len() as u64 * args.drafts)
+        .filter(|draft| !finished.contains_key(draft))
         .collect();
     if !finished.is_empty() {
         say(&format!(
-            "going on with an earlier run: {} of {} rows are done",
+            "going on with an earlier run: {} of {} answers are done",
             finished.len(),
-            rows.len()
+            rows.len() as u64 * args.drafts
         ));
     }
+    let row_of = |draft: u64| usize::try_from(draft / args.drafts).unwrap_or(usize::MAX);
     let left: Vec<Vec<u32>> = todo
         .iter()
-        .zip(pick(&prompts, &todo))
-        .map(|(_, prompt)| prompt.clone())
+        .filter_map(|&draft| prompts.get(row_of(draft)).cloned())
         .collect();
     let bar = progress::bar(
         (todo.len() * args.max_tokens) as u64,
@@ -77,14 +77,18 @@ pub(crate) fn run(args: &Generate) -> Result<Answer> {
         limits: limits(args),
         bar: &bar,
     };
-    let outcome = writer.write(&left, &todo, mark.as_ref(), |row, tokens| {
-        journal.row(row, &tokens)?;
-        finished.insert(row, tokens);
-        Ok(())
-    });
+    let outcome = writer.write(
+        &left,
+        &todo,
+        |place| marks.of(row_of(todo[place])),
+        |draft, tokens| {
+            journal.row(draft, &tokens)?;
+            finished.insert(draft, tokens);
+            Ok(())
+        },
+    );
     bar.finish_and_clear();
-    let outcome =
-        outcome.and_then(|()| write_out(args, &rows, &finished, &tokenizer, mark.as_deref()));
+    let outcome = outcome.and_then(|()| write_out(args, &rows, &finished, &tokenizer, &marks));
     journal.remove();
     outcome?;
     say(&format!(
@@ -92,14 +96,57 @@ pub(crate) fn run(args: &Generate) -> Result<Answer> {
         args.out.display(),
         finished.len(),
         finished.values().map(Vec::len).sum::<usize>(),
-        if mark.is_some() { "" } else { ", unmarked" }
+        if args.plain { ", unmarked" } else { "" }
     ));
     Ok(Answer::Yes)
 }
 
-fn pick<'a>(prompts: &'a [Vec<u32>], rows: &'a [u64]) -> impl Iterator<Item = &'a Vec<u32>> {
-    rows.iter()
-        .filter_map(|&row| prompts.get(usize::try_from(row).ok()?))
+/// What rows are marked with: one mark for all, or one for each account.
+#[derive(Default)]
+struct Marks {
+    marks: Vec<Arc<Mark>>,
+    /// For each row its mark; none if there is one for all.
+    rows: Vec<usize>,
+}
+
+impl Marks {
+    fn new(args: &Generate, tokenizer: &Tokenizer, rows: &[Prompt]) -> Result<Self> {
+        let Some(path) = &args.account_keys else {
+            let account = args.account_key.as_deref().map(files::read_key).transpose()?;
+            return Ok(Self {
+                marks: vec![Arc::new(mark(args, tokenizer, account.as_ref())?)],
+                rows: Vec::new(),
+            });
+        };
+        let (mut marks, mut accounts) = (Vec::new(), BTreeMap::new());
+        for key in files::read_keys(path)? {
+            accounts.insert(key.path().id().to_owned(), marks.len());
+            marks.push(Arc::new(mark(args, tokenizer, Some(&key))?));
+        }
+        let own = rows.iter().map(|row| {
+            let place = match row.columns.get("account") {
+                Some(Value::String(account)) => accounts.get(account),
+                _ => None,
+            };
+            place.copied().ok_or_else(|| {
+                Failure::new(format!(
+                    "{}, line {}: no key for the row's `account`",
+                    args.prompts.display(),
+                    row.line
+                ))
+                .hint(format!("give every account a key in {}", path.display()))
+            })
+        });
+        let rows = own.collect::<Result<_>>()?;
+        Ok(Self { marks, rows })
+    }
+
+    fn of(&self, row: usize) -> Option<&Arc<Mark>> {
+        match self.rows.get(row) {
+            Some(&mark) => self.marks.get(mark),
+            None => self.marks.first(),
+        }
+    }
 }
 
 fn limits(args: &Generate) -> Limits {
@@ -170,17 +217,12 @@ fn encode(tokenizer: &Tokenizer, row: &Prompt, raw: bool) -> Result<Vec<u32>> {
         .map_err(|error| Failure::from(error.context(format_args!("prompt of line {}", row.line))))
 }
 
-fn mark(args: &Generate, tokenizer: &Tokenizer) -> Result<Mark> {
+fn mark(args: &Generate, tokenizer: &Tokenizer, account: Option<&LeafKey>) -> Result<Mark> {
     let Some(key) = &args.key else {
         return Err(Failure::new("no key to mark with")
             .hint("give --key, or --plain for text without a mark"));
     };
     let key = files::read_key(key)?;
-    let account = args
-        .account_key
-        .as_deref()
-        .map(files::read_key)
-        .transpose()?;
     if account.is_some() && key.path().role() != Role::Campaign {
         return Err(
             Failure::new(format!("--key {} is not a campaign key", key.path())).hint(
@@ -188,7 +230,7 @@ fn mark(args: &Generate, tokenizer: &Tokenizer) -> Result<Mark> {
             ),
         );
     }
-    let keys: Vec<_> = std::iter::once(&key).chain(&account).collect();
+    let keys: Vec<_> = std::iter::once(&key).chain(account).collect();
     let (scheme, window) = match args.profile {
         Profile::Tracer => ("gumbel", 2),
         Profile::Provenance => ("gumbel", 4),
@@ -230,18 +272,18 @@ fn run_name(
     prompts: &[Vec<u32>],
     tokenizer: &Tokenizer,
     model: &dyn Model,
-    mark: Option<&Mark>,
+    marks: &Marks,
 ) -> Result<String> {
-    let record = mark.map(|mark| mark.record().to_json());
+    let records: Vec<String> = marks.marks.iter().map(|mark| mark.record().to_json()).collect();
     let model_bytes =
         std::fs::metadata(marks::resolve(&args.model)?).map_or(0, |metadata| metadata.len());
     let settings = format!(
         "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         (args.temperature, args.top_k, args.top_p, args.min_p),
         args.seed,
-        args.max_tokens,
+        (args.max_tokens, args.drafts),
         args.raw,
-        record,
+        (records, &marks.rows),
         prompts,
         tokenizer.digest(),
         model.vocabulary(),
@@ -255,25 +297,44 @@ fn write_out(
     rows: &[Prompt],
     finished: &BTreeMap<u64, Vec<u32>>,
     tokenizer: &Tokenizer,
-    mark: Option<&Mark>,
+    marks: &Marks,
 ) -> Result<()> {
     let mut output = Output::create(&args.out)?;
-    for (row, tokens) in rows.iter().zip(finished.values()) {
+    let digests: Vec<String> = (marks.marks.iter())
+        .map(|mark| mark_digest(mark.record()).to_string())
+        .collect();
+    let mut answers = finished.values();
+    for (number, row) in rows.iter().enumerate() {
         let mut columns = row.columns.clone();
         if !columns.contains_key("id") {
             columns.shift_insert(0, "id".to_owned(), Value::from(row.line));
         }
-        columns.insert(
-            "response".to_owned(),
-            Value::from(tokenizer.decode(tokens)?),
-        );
-        columns.insert("tokens".to_owned(), Value::from(tokens.as_slice()));
+        if args.drafts == 1
+            && let Some(tokens) = answers.next()
+        {
+            columns.insert("response".to_owned(), Value::from(tokenizer.decode(tokens)?));
+            columns.insert("tokens".to_owned(), Value::from(tokens.as_slice()));
+        } else {
+            let (mut texts, mut drafts) = (Vec::new(), Vec::new());
+            for tokens in answers.by_ref().take(usize::try_from(args.drafts).unwrap_or(usize::MAX)) {
+                texts.push(tokenizer.decode(tokens)?);
+                drafts.push(tokens.as_slice());
+            }
+            columns.insert("drafts".to_owned(), Value::from(texts));
+            columns.insert("draft_tokens".to_owned(), serde_json::json!(drafts));
+        }
+        // Which of several records is the row's.
+        if let Some(digest) = marks.rows.get(number).and_then(|&mark| digests.get(mark)) {
+            columns.insert("mark".to_owned(), Value::from(digest.as_str()));
+        }
         output.line(&Value::from(columns).to_string())?;
     }
-    let record = match (mark, &args.record) {
-        (Some(mark), Some(path)) => {
+    let record = match &args.record {
+        Some(path) if !args.plain => {
             let mut record = Output::create(path)?;
-            record.line(&mark.record().to_json())?;
+            for mark in &marks.marks {
+                record.line(&mark.record().to_json())?;
+            }
             Some(record.seal()?)
         }
         _ => None,

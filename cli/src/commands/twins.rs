@@ -118,12 +118,22 @@ fn draw_row(key: &TwinKey, mut columns: Map<String, Value>) -> Result<(Map<Strin
         (text("cluster")?, text("prompt")?),
         &drafts,
     )?;
-    let chosen = drafts.get(row.served as usize).cloned().unwrap_or_default();
+    let served = row.served as usize;
+    let chosen = drafts.get(served).cloned().unwrap_or_default();
+    let tokens = columns.get("draft_tokens").map(|tokens| {
+        let whole = tokens.as_array().filter(|tokens| tokens.len() == drafts.len());
+        whole.and_then(|tokens| tokens.get(served)).cloned().ok_or_else(|| {
+            Failure::new("`draft_tokens` is not a list for each draft")
+                .hint("give the tokens of every draft, in the order of `drafts`, or leave them out")
+        })
+    });
+    let tokens = tokens.transpose()?.unwrap_or_default();
     // In the place where the drafts stood.
     let columns = std::mem::take(&mut columns)
         .into_iter()
         .map(|(name, value)| match &name[..] {
             "drafts" => ("response".to_owned(), Value::from(&chosen[..])),
+            "draft_tokens" => ("tokens".to_owned(), tokens.clone()),
             _ => (name, value),
         })
         .collect();

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taggant_core::{Error, ErrorKind, LeafKey, Record};
-use taggant_evidence::issuance::{Content, Exchange, IssuanceLog, Receipt};
+use taggant_evidence::issuance::{Content, Exchange, IssuanceLog, Receipt, mark_digest};
 use taggant_evidence::{Digest, Time};
 
 use crate::Answer;
@@ -26,6 +26,7 @@ struct Row {
     prompt_tokens: Option<Vec<u32>>,
     response: Option<String>,
     tokens: Option<Vec<u32>>,
+    mark: Option<String>,
     unmarked: Option<String>,
     twins: Option<String>,
 }
@@ -39,7 +40,7 @@ struct Acknowledged<'a> {
 }
 
 pub(super) fn run(args: &LogAppend) -> Result<Answer> {
-    let record = args.record.as_deref().map(marks::read_record).transpose()?;
+    let records = args.record.as_deref().map(marks::read_records).transpose()?.unwrap_or_default();
     let key = args
         .pseudonym_key
         .as_deref()
@@ -54,7 +55,7 @@ pub(super) fn run(args: &LogAppend) -> Result<Answer> {
     let mut session = Session {
         args,
         log: None,
-        record,
+        records,
         key,
         acknowledgements: Some(Output::create(Path::new("-"))?),
         waiting: Vec::new(),
@@ -86,7 +87,8 @@ struct Session<'a> {
     args: &'a LogAppend,
     /// Opened for the first good row, so that a command that has none leaves nothing behind.
     log: Option<IssuanceLog>,
-    record: Option<Record>,
+    /// One for all rows, or one for each account.
+    records: Vec<Record>,
     key: Option<LeafKey>,
     /// None once nobody reads them.
     acknowledgements: Option<Output>,
@@ -124,7 +126,8 @@ impl Session<'_> {
         };
         let prompt = Content::new(row.prompt, row.prompt_tokens);
         let response = Content::new(row.response, row.tokens);
-        let mut exchange = match (row.unmarked, &self.record) {
+        let record = self.record(row.mark.as_deref())?;
+        let mut exchange = match (row.unmarked, record) {
             (Some(reason), _) => Exchange::unmarked(id, prompt, response, reason),
             (None, Some(record)) => Exchange::marked(id, prompt, response, record),
             (None, None) => {
@@ -151,6 +154,22 @@ impl Session<'_> {
         }
     }
 
+    /// The record of a row that names it by its digest, or the only one.
+    fn record(&self, named: Option<&str>) -> Result<Option<&Record>> {
+        match (&self.records[..], named) {
+            ([] | [_], _) => Ok(self.records.first()),
+            (_, None) => Err(Failure::new("several records and no `mark` in the row")
+                .hint("`generate --account-keys` writes the digest of each row's record")),
+            (records, Some(name)) => {
+                let own = records.iter().find(|record| mark_digest(record).to_string() == name);
+                Ok(Some(own.ok_or_else(|| {
+                    Failure::new(format!("record {name:?} is not in --record"))
+                        .hint("give the file that was written with the rows")
+                })?))
+            }
+        }
+    }
+
     /// Brings the waiting rows to the disk and says so.
     fn write(&mut self) -> Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
@@ -159,7 +178,7 @@ impl Session<'_> {
         }
         let log = match &mut self.log {
             Some(log) => log,
-            None => self.log.insert(open(&self.args.log, self.record.as_ref())?),
+            None => self.log.insert(open(&self.args.log, &self.records)?),
         };
         let receipts = log.append_all(&waiting, now(log)?).map_err(failure)?;
         self.kept += receipts.len();
@@ -175,9 +194,8 @@ impl Session<'_> {
     }
 }
 
-fn open(path: &Path, record: Option<&Record>) -> Result<IssuanceLog> {
-    let records: Vec<Record> = record.cloned().into_iter().collect();
-    let (mut log, opened) = IssuanceLog::open(path, &records, clock()?).map_err(failure)?;
+fn open(path: &Path, records: &[Record]) -> Result<IssuanceLog> {
+    let (mut log, opened) = IssuanceLog::open(path, records, clock()?).map_err(failure)?;
     if let Some(torn) = opened.torn {
         say(&format!(
             "note: line {} was incomplete; its {} bytes, never acknowledged, are now in {}",
@@ -187,7 +205,7 @@ fn open(path: &Path, record: Option<&Record>) -> Result<IssuanceLog> {
         ));
     }
     let time = now(&log)?;
-    log.add_marks(&records, time).map_err(failure)?;
+    log.add_marks(records, time).map_err(failure)?;
     Ok(log)
 }
 
