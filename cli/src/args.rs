@@ -45,6 +45,9 @@ pub(crate) enum Command {
     /// Keep the log of what was served: append to it, check it, read it
     #[command(subcommand)]
     Log(Log),
+    /// Experiments with real students: train one, or run a whole distillation and what it shows
+    #[command(subcommand)]
+    Lab(Lab),
     /// See it work on a real model: keys, marked text, detection, edits
     Demo(Demo),
     /// Print a completion script for a shell
@@ -356,8 +359,29 @@ pub(crate) enum Twins {
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         out: PathBuf,
     },
+    /// Score every draft by its log-likelihood under a model, for `twins test --scores`; nothing here knows which was served
+    Score(TwinsScore),
     /// Decide for each account whether a suspect knows what it was served
     Test(TwinsTest),
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct TwinsScore {
+    /// The sealed file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) sealed: PathBuf,
+    /// The suspect, or the reference: a GGUF file or the name of a pulled model
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) model: String,
+    /// Scores that this command wrote for a model that never saw the answers; they are subtracted
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) reference: Option<PathBuf>,
+    /// Give prompts as they are, without the model's chat template
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Where to write rows with `id` and `scores`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -441,6 +465,81 @@ pub(crate) struct Demo {
     /// Seed of keys and text; the same seed shows the same
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lab {
+    /// Serve many accounts, train students on what some of them took, and run every test on them
+    Distill(LabDistill),
+    /// Train a student on answers
+    Train(LabTrain),
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct LabDistill {
+    /// Where everything goes: keys, rows, students, results and `summary.json`; a run that was cut short goes on
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) out: PathBuf,
+    /// A few accounts and two students, in minutes
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// The teacher, which is also what students start as
+    #[arg(long, value_name = "MODEL", default_value = "smollm2-135m", value_hint = ValueHint::FilePath)]
+    pub(crate) model: String,
+    /// Seed of everything but the keys, which are random
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct LabTrain {
+    /// What the student starts as: a GGUF file, or the name of a pulled model
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) model: String,
+    /// Rows with `prompt` and `response` or `tokens`, as JSONL; may be repeated
+    #[arg(long, value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) input: Vec<PathBuf>,
+    /// Where to write the student, a GGUF file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+    /// What is trained
+    #[arg(long, value_enum, default_value = "adapters")]
+    pub(crate) method: TrainMethod,
+    /// Columns of the adapters
+    #[arg(long, value_name = "R", default_value_t = 16)]
+    pub(crate) rank: usize,
+    /// Times that every row is seen
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) epochs: usize,
+    /// Also write the student after each epoch but the last, as OUT with .epochN before its ending
+    #[arg(long)]
+    pub(crate) each_epoch: bool,
+    /// Step size of Adam [default: 1e-3 for adapters, 1e-4 for all weights]
+    #[arg(long, value_name = "X")]
+    pub(crate) learning_rate: Option<f32>,
+    /// Positions that a step sees at least
+    #[arg(long, value_name = "N", default_value_t = 768)]
+    pub(crate) batch: usize,
+    /// Rows of fewer tokens end with the model's stop token; longer ones were cut off
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) max_tokens: usize,
+    /// Start as a new model of LAYERS,WIDTH,HEADS,INNER in place of the model, whose tokenizer it takes
+    #[arg(long, value_name = "SIZE", value_delimiter = ',', num_args = 4)]
+    pub(crate) fresh: Option<Vec<usize>>,
+    /// Seed of order and first values
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Give prompts as they are, without the model's chat template
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TrainMethod {
+    /// Two thin matrices beside each matrix of the layers (LoRA)
+    Adapters,
+    /// Every weight
+    Full,
 }
 
 #[derive(Debug, Subcommand)]

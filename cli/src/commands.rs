@@ -5,6 +5,7 @@ mod demo;
 mod detect;
 mod generate;
 mod key;
+mod lab;
 mod log;
 mod man;
 mod model;
@@ -25,6 +26,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Twins(command) => twins::run(&command),
         Command::Power(command) => power::run(&command),
         Command::Log(command) => log::run(&command),
+        Command::Lab(command) => lab::run(&command),
         Command::Demo(command) => demo::run(&command),
         Command::Completions { shell } => man::completions(shell),
         Command::Man { folder } => man::pages(&folder),

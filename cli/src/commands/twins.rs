@@ -15,7 +15,7 @@ use taggant_detector::Verdict;
 use taggant_detector::twins::{Exchange, Plan, Statistic, TwinTest};
 
 use crate::Answer;
-use crate::args::{TwinStatistic, Twins, TwinsTest};
+use crate::args::{TwinStatistic, Twins, TwinsScore, TwinsTest};
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::output::say;
@@ -31,6 +31,7 @@ pub(crate) fn run(command: &Twins) -> Result<Answer> {
             sealed,
         } => draw(key, input, out, sealed),
         Twins::Seal { sealed, out } => seal(sealed, out),
+        Twins::Score(args) => score(args),
         Twins::Test(args) => test(args),
     }
 }
@@ -164,6 +165,20 @@ fn seal(path: &Path, out: &Path) -> Result<Answer> {
         hex(&root)
     ));
     say("next: have the root time-stamped before anyone could have trained on what was served");
+    Ok(Answer::Yes)
+}
+
+fn score(args: &TwinsScore) -> Result<Answer> {
+    let rows = sealed::read(&args.sealed)?;
+    let scores = scores::scored(args, &rows)?;
+    let mut output = Output::create(&args.out)?;
+    for row in &rows {
+        if let Some(scores) = scores.get(&sealed::name("id", &row.id)?) {
+            output.line(&serde_json::json!({"id": row.id, "scores": scores}).to_string())?;
+        }
+    }
+    output.finish()?;
+    say(&format!("{}: scores of {} exchanges", args.out.display(), scores.len()));
     Ok(Answer::Yes)
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Shape {
 ///
 /// Both halves are laid out as panels of weights for the kernel, each in one piece of memory:
 /// attention at length is bound by how fast it can be read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cache {
     /// Tokens of the row.
     pub(crate) length: usize,

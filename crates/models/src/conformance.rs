@@ -31,6 +31,7 @@ pub fn check(model: &dyn Model) -> Result<()> {
     token_by_token(model, &rows, &alone)?;
     together(model, &rows, &alone)?;
     coming_and_going(model, &rows, &alone)?;
+    forking(model, &rows, &alone)?;
     refusals(model, &alone)
 }
 
@@ -113,6 +114,22 @@ fn coming_and_going(model: &dyn Model, rows: &[Vec<u32>], alone: &[Vec<f32>]) ->
         session.retain(&[true]).is_err(),
         "a refusal of flags for other rows",
     )
+}
+
+/// Every row is begun, forked and ended twice.
+fn forking(model: &dyn Model, rows: &[Vec<u32>], alone: &[Vec<f32>]) -> Result<()> {
+    for (row, alone) in rows.iter().zip(alone) {
+        let (begin, end) = row.split_at(row.len() / 2);
+        let mut session = model.session();
+        session.open();
+        session.advance(&[begin], Answers::Last)?;
+        session.fork(0)?;
+        let rest = &alone[begin.len() * model.vocabulary()..];
+        let logits = session.advance(&[end, end], Answers::All)?;
+        expect(same(logits, &[rest, rest].concat()), "the same logits in a fork")?;
+        expect(session.fork(2).is_err(), "a refusal to fork a row that is not there")?;
+    }
+    Ok(())
 }
 
 /// Calls that must fail and change nothing.

@@ -75,7 +75,7 @@ pub use crate::{
     llama::Llama,
     model::{Answers, Model, Session},
     pull::{Entry, Progress, catalogue, pull},
-    score::{Exchange, Scored, log_sum_exp, score, score_with},
+    score::{Exchange, Scored, log_sum_exp, score, score_drafts, score_with},
     toy::Toy,
 };
 

@@ -35,6 +35,12 @@ pub trait Session: Debug + Send {
     /// Adds an empty row behind the others.
     fn open(&mut self);
 
+    /// Adds a row behind the others that holds what row `row` holds: several answers to one prompt read it once.
+    ///
+    /// # Errors
+    /// [`Parameter`](taggant_core::ErrorKind::Parameter) if there is no row `row`.
+    fn fork(&mut self, row: usize) -> Result<()>;
+
     /// Appends `tokens[r]` to row `r` and returns logits, `vocabulary` values for each answer.
     ///
     /// With [`Answers::Last`] every row that received a token answers once, for the token that

@@ -112,12 +112,7 @@ pub fn score_with<T: Send>(
     visit: impl Fn(&mut T, u32, &[f32]) -> Result<()> + Sync,
     mut done: impl FnMut(usize, T) -> Result<()>,
 ) -> Result<()> {
-    if threads == 0 {
-        return Err(Error::new(
-            ErrorKind::Parameter,
-            "threads is 0; at least 1 is needed",
-        ));
-    }
+    check_threads(threads)?;
     for (row, exchange) in exchanges.iter().enumerate() {
         check_prompt(model, exchange.prompt, exchange.response.len())
             .and_then(|()| check_tokens(model, exchange.response))
@@ -167,6 +162,88 @@ pub fn score_with<T: Send>(
 #[must_use]
 pub fn log_sum_exp(logits: &[f32]) -> f64 {
     pointwise::log_sum_exp(logits)
+}
+
+/// Scores several responses to each prompt, as [`score`] does; `done` receives the number of a prompt and the scores of its responses in
+/// order. A prompt is read once for all of them.
+///
+/// # Errors
+/// As [`score`].
+pub fn score_drafts(
+    model: &dyn Model,
+    prompts: &[(&[u32], Vec<&[u32]>)],
+    threads: usize,
+    mut done: impl FnMut(usize, Vec<Scored>) -> Result<()>,
+) -> Result<()> {
+    check_threads(threads)?;
+    for (row, (prompt, drafts)) in prompts.iter().enumerate() {
+        let longest = drafts.iter().map(|draft| draft.len()).max().unwrap_or(0);
+        check_prompt(model, prompt, longest)
+            .and_then(|()| drafts.iter().try_for_each(|draft| check_tokens(model, draft)))
+            .map_err(|e| e.context(format_args!("row {row}")))?;
+    }
+    let through = |number: usize| -> Result<Vec<Scored>> {
+        let (prompt, drafts) = &prompts[number];
+        let mut session = model.session();
+        session.open();
+        let (last, before) = prompt.split_last().unwrap_or((&0, &[]));
+        session.advance(&[before], Answers::Last)?;
+        for _ in 1..drafts.len() {
+            session.fork(0)?;
+        }
+        let inputs: Vec<Vec<u32>> = drafts
+            .iter()
+            .map(|draft| {
+                let before = draft.split_last().map_or(&[][..], |(_, before)| before);
+                // Nothing is asked of an empty draft.
+                std::iter::once(last).chain(before).take(draft.len()).copied().collect()
+            })
+            .collect();
+        let mut own: Vec<Vec<f64>> = vec![Vec::new(); drafts.len()];
+        let longest = inputs.iter().map(Vec::len).max().unwrap_or(0);
+        let step = (CHUNK / drafts.len().max(1)).max(1);
+        for from in (0..longest).step_by(step) {
+            let part = |tokens: &[u32]| from.min(tokens.len())..(from + step).min(tokens.len());
+            let now: Vec<&[u32]> = inputs.iter().map(|input| &input[part(input)]).collect();
+            let logits = session.advance(&now, Answers::All)?;
+            let mut logits = logits.chunks_exact(model.vocabulary());
+            for (draft, own) in drafts.iter().zip(&mut own) {
+                for (token, logits) in draft[part(draft)].iter().zip(&mut logits) {
+                    // Checked against the vocabulary before any work.
+                    own.push(f64::from(logits[*token as usize]) - log_sum_exp(logits));
+                }
+            }
+        }
+        Ok(own
+            .into_iter()
+            .enumerate()
+            .map(|(row, log_probabilities)| Scored { row, log_probabilities })
+            .collect())
+    };
+    fan_out(
+        prompts.len(),
+        threads,
+        |desk| {
+            while !desk.is_stopped()
+                && let Some(number) = desk.take()
+            {
+                let scored = through(number).map_err(|e| e.context(format_args!("row {number}")))?;
+                desk.finish((number, scored));
+            }
+            Ok(())
+        },
+        |(number, scored)| done(number, scored),
+    )
+}
+
+fn check_threads(threads: usize) -> Result<()> {
+    if threads == 0 {
+        return Err(Error::new(
+            ErrorKind::Parameter,
+            "threads is 0; at least 1 is needed",
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -258,6 +335,33 @@ mod tests {
         };
         let error = score_with(&model, &[exchange], 1, |_| Ok(()), refuse, |_, ()| Ok(()));
         assert_eq!(error.unwrap_err().to_string(), "row 0: no");
+    }
+
+    #[test]
+    fn drafts_score_as_they_do_alone() {
+        let model = Toy::new(30, 200);
+        let prompts = [vec![1], vec![2, 3, 4]];
+        let drafts: Vec<Vec<u32>> = [0, 1, 5, 40, 150].map(|length| (0..length).map(|i| i * 7 % 30).collect()).into();
+        let work: Vec<(&[u32], Vec<&[u32]>)> =
+            prompts.iter().map(|prompt| (&prompt[..], drafts.iter().map(Vec::as_slice).collect())).collect();
+        let mut together = vec![Vec::new(); 2];
+        score_drafts(&model, &work, 2, |number, scored| {
+            together[number] = scored.into_iter().map(|scored| scored.log_probabilities).collect();
+            Ok(())
+        })
+        .unwrap();
+        for (prompt, together) in prompts.iter().zip(together) {
+            let exchanges: Vec<_> = drafts.iter().map(|response| Exchange { prompt, response }).collect();
+            let mut alone = vec![Vec::new(); drafts.len()];
+            score(&model, &exchanges, 1, |scored| {
+                alone[scored.row] = scored.log_probabilities;
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(together, alone);
+        }
+        assert!(score_drafts(&model, &[(&[], vec![])], 1, |_, _| Ok(())).is_err());
+        assert!(score_drafts(&model, &[(&[1], vec![&[30]])], 1, |_, _| Ok(())).is_err());
     }
 
     #[test]

@@ -76,3 +76,13 @@ pub(crate) fn check_rows(rows: usize, given: usize) -> Result<()> {
 pub(crate) fn in_vocabulary(model: &dyn Model, token: u32) -> bool {
     usize::try_from(token).is_ok_and(|token| token < model.vocabulary())
 }
+
+/// What row `row` holds, for a row that goes on from there.
+pub(crate) fn forked<T: Clone>(rows: &[T], row: usize) -> Result<T> {
+    rows.get(row).cloned().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Parameter,
+            format!("row {row} of {} rows", rows.len()),
+        )
+    })
+}

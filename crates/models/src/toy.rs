@@ -4,7 +4,7 @@ use taggant_core::Result;
 
 use crate::{
     Answers, Model, Session,
-    session::{check_advance, check_rows},
+    session::{check_advance, check_rows, forked},
 };
 
 /// A toy: its logits are a hash of the row so far, spread evenly over 0 to 8.
@@ -91,6 +91,11 @@ impl Session for ToySession<'_> {
 
     fn open(&mut self) {
         self.rows.push(Row::default());
+    }
+
+    fn fork(&mut self, row: usize) -> Result<()> {
+        self.rows.push(forked(&self.rows, row)?);
+        Ok(())
     }
 
     fn advance(&mut self, tokens: &[&[u32]], answers: Answers) -> Result<&[f32]> {

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
-use taggant_models::{Exchange, Scored, score};
+use taggant_models::{Scored, score_drafts};
 use taggant_text::similarity::Profile;
 
 use super::sealed::{self, Row, shown};
-use crate::args::TwinsTest;
+use crate::args::{TwinsScore, TwinsTest};
 use crate::commands::generate::encode_prompt;
 use crate::failure::{Failure, Result};
 use crate::files;
@@ -177,37 +177,52 @@ fn likelihoods(
     let tokenizer = marks::open_tokenizer(&path)?;
     let model = marks::load_model(&path)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let bar = progress::bar(rows.len() as u64, what, "exchanges");
-    let mut scores = Scores::new();
+    // Everything is checked and encoded before hours of work.
+    let mut work = Vec::new();
     for row in rows {
         let Some(prompt) = &row.prompt else {
             return Err(Failure::new(format!("{}: no prompt", row.place()))
                 .hint("draw from rows with a `prompt`, or give --scores or --answers"));
         };
         let place = |error: taggant_core::Error| Failure::from(error.context(row.place()));
-        let prompt = encode_prompt(&tokenizer, prompt, raw).map_err(place)?;
-        let responses = row
-            .drafts
-            .iter()
-            .map(|draft| tokenizer.encode(&draft.text))
-            .collect::<taggant_core::Result<Vec<_>>>()
-            .map_err(place)?;
-        let exchanges: Vec<Exchange<'_>> = responses
-            .iter()
-            .map(|response| Exchange {
-                prompt: &prompt,
-                response,
-            })
-            .collect();
-        let mut own = vec![0.0; exchanges.len()];
-        score(&model, &exchanges, threads, |scored| {
-            own[scored.row] = summary(&scored);
-            Ok(())
-        })
-        .map_err(place)?;
-        scores.insert(sealed::name("id", &row.id)?, own);
-        bar.inc(1);
+        let drafts = row.drafts.iter().map(|draft| tokenizer.encode(&draft.text));
+        work.push((
+            encode_prompt(&tokenizer, prompt, raw).map_err(place)?,
+            drafts.collect::<taggant_core::Result<Vec<_>>>().map_err(place)?,
+        ));
     }
+    let work: Vec<(&[u32], Vec<&[u32]>)> = work
+        .iter()
+        .map(|(prompt, drafts)| (&prompt[..], drafts.iter().map(Vec::as_slice).collect()))
+        .collect();
+    let bar = progress::bar(rows.len() as u64, what, "exchanges");
+    let mut scores = Scores::new();
+    let ids = rows
+        .iter()
+        .map(|row| sealed::name("id", &row.id))
+        .collect::<Result<Vec<_>>>()?;
+    score_drafts(&model, &work, threads, |number, scored| {
+        bar.inc(1);
+        scores.insert(ids[number].clone(), scored.iter().map(summary).collect());
+        Ok(())
+    })?;
     bar.finish_and_clear();
+    Ok(scores)
+}
+
+/// The drafts' likelihoods under a model, less those that `reference` tells of a model that never saw them.
+pub(super) fn scored(args: &TwinsScore, rows: &[Row]) -> Result<Scores> {
+    let base = args.reference.as_deref().map(|path| told(path, rows)).transpose()?;
+    let mut scores = likelihoods(&args.model, rows, args.raw, "scoring", total)?;
+    for (id, own) in &mut scores {
+        let Some(base) = &base else { continue };
+        let base = base.get(id).ok_or_else(|| {
+            Failure::new(format!("exchange {} has no reference score", shown(id)))
+                .hint("score the same sealed file with the reference model first")
+        })?;
+        for (own, base) in own.iter_mut().zip(base) {
+            *own -= base;
+        }
+    }
     Ok(scores)
 }

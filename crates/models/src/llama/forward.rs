@@ -8,7 +8,7 @@ use crate::{
     attention::{Cache, Scratch},
     matrix::{Matrix, Tiles},
     pointwise,
-    session::{check_advance, check_rows},
+    session::{check_advance, check_rows, forked},
 };
 
 /// Tokens that pass through the layers together; more would only enlarge the buffers.
@@ -56,6 +56,11 @@ impl Session for LlamaSession<'_> {
 
     fn open(&mut self) {
         self.rows.push(Cache::new(self.model.shape));
+    }
+
+    fn fork(&mut self, row: usize) -> Result<()> {
+        self.rows.push(forked(&self.rows, row)?);
+        Ok(())
     }
 
     fn advance(&mut self, tokens: &[&[u32]], answers: Answers) -> Result<&[f32]> {

@@ -1,0 +1,15 @@
+//! `lab distill | train`: real students, and what the tests say of them.
+
+mod distill;
+mod train;
+
+use crate::Answer;
+use crate::args::Lab;
+use crate::failure::Result;
+
+pub(crate) fn run(command: &Lab) -> Result<Answer> {
+    match command {
+        Lab::Distill(args) => distill::run(args),
+        Lab::Train(args) => train::run(args),
+    }
+}

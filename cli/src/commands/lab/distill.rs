@@ -1,0 +1,92 @@
+//! `lab distill`: a provider serves accounts, some of them feed a student, and every test is asked who did.
+//!
+//! Nothing here is a test: each step is a command of this program, and `commands.sh` in the folder holds them as they were run.
+
+mod bench;
+mod prompts;
+mod serve;
+mod summary;
+mod suspects;
+
+use crate::Answer;
+use crate::args::LabDistill;
+use crate::failure::Result;
+use crate::output::say;
+use bench::Bench;
+
+/// How much of everything.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    /// Accounts that feed the student, and accounts that do not.
+    fed: usize,
+    controls: usize,
+    /// Exchanges of an account, drafts of each, and exchanges with a keyed choice.
+    exchanges: usize,
+    drafts: usize,
+    canaries: usize,
+    /// Most tokens of an answer.
+    tokens: usize,
+    /// Times that a student sees its training set.
+    epochs: usize,
+    /// Answers asked of a suspect to each prompt that was served under the tested campaign.
+    asked: usize,
+    /// Exchanges in the mixture, of which 20, 5 and 1 % carry keys of their own and the rest is dealt to scheme and window; 0 leaves it out.
+    mixture: usize,
+    /// Whether all students are trained, or only one and its innocent twin.
+    all: bool,
+}
+
+const FULL: Sizes = Sizes {
+    fed: 24,
+    controls: 100,
+    exchanges: 12,
+    drafts: 4,
+    canaries: 6,
+    tokens: 24,
+    epochs: 3,
+    asked: 4,
+    mixture: 700,
+    all: true,
+};
+
+const QUICK: Sizes = Sizes {
+    fed: 6,
+    controls: 12,
+    exchanges: 10,
+    asked: 4,
+    mixture: 0,
+    all: false,
+    ..FULL
+};
+
+pub(super) fn run(args: &LabDistill) -> Result<Answer> {
+    let sizes = if args.quick { QUICK } else { FULL };
+    let mut bench = Bench::open(&args.out)?;
+    let lab = Lab {
+        sizes,
+        model: &args.model,
+        seed: args.seed,
+    };
+    lab.serve(&mut bench)?;
+    lab.train(&mut bench)?;
+    lab.examine(&mut bench)?;
+    summary::write(&lab, &bench)?;
+    say(&format!("{}: summary.json, results and commands.sh", args.out.display()));
+    Ok(Answer::Yes)
+}
+
+struct Lab<'a> {
+    sizes: Sizes,
+    model: &'a str,
+    seed: u64,
+}
+
+impl Lab<'_> {
+    fn account(number: usize) -> String {
+        format!("a{:03}", number + 1)
+    }
+
+    fn accounts(&self) -> usize {
+        self.sizes.fed + self.sizes.controls
+    }
+}
