@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 use taggant_core::Record;
-use taggant_detector::Response;
 use taggant_detector::distill::Lists;
+use taggant_detector::{Response, Source};
 use taggant_models::{Exchange, Llama, Model, log_sum_exp, score_beside};
 
 use super::Tests;
@@ -33,11 +33,14 @@ pub(super) fn open(args: &Test, record: &Record, tests: &mut Tests) -> Result<()
 struct Text {
     prompt: Option<Vec<u32>>,
     tokens: Vec<u32>,
+    tokenizer: [u8; 32],
 }
 
 impl Text {
     fn response(&self) -> Response<'_> {
-        let response = Response::ids(&self.tokens);
+        let response = Response::ids(&self.tokens).with_source(Source::Ids {
+            tokenizer: Some(self.tokenizer),
+        });
         match &self.prompt {
             Some(prompt) => response.with_prompt(prompt),
             None => response,
@@ -75,6 +78,7 @@ fn models(args: &Test, name: &str, record: &Record, tests: &mut Tests) -> Result
         texts.push(Text {
             prompt: response.prompt.map(<[u32]>::to_vec),
             tokens: response.tokens.to_vec(),
+            tokenizer: digest,
         });
         Ok(())
     })?;
