@@ -182,7 +182,7 @@ fn a_model_is_read_with_its_reference_and_dumps_say_the_same_in_any_order() {
         (&line["statistic"], &line["exact"]),
         (&json!("plain"), &json!(false))
     );
-    assert!(line["z"].as_f64().unwrap().abs() < 5.0 && line["units"].as_u64().unwrap() > 1000);
+    assert!(line["z"].as_f64().unwrap().abs() < 5.0 && line["units"].as_u64().unwrap() > 300);
     // The model is its own reference: it agrees everywhere, which is a no.
     let ran = desk.run(&format!(
         "{OPEN} --text marked.jsonl --suspect smollm2-135m --reference smollm2-135m --top-k 8 --json"

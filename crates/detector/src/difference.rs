@@ -195,7 +195,12 @@ impl Difference {
                     format!("weight {factor} of a window; weights are numbers"),
                 ));
             }
-            let weight = rounded(factor * (cell.mass[0] - expected));
+            let difference = cell.mass[0] - expected;
+            // What rounding leaves of equal masses is no difference.
+            if difference.abs() <= 1e-12 * (cell.mass[0] + expected) {
+                continue;
+            }
+            let weight = rounded(factor * difference);
             if weight != 0.0 {
                 tokens.extend_from_slice(unit);
                 weights.push(weight);
