@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Generate(Box<Generate>),
     /// Decide whether text carries a mark
     Detect(Detect),
+    /// Decide whether a model was trained on text that carries a mark, and by which accounts
+    Test(Box<Test>),
     /// Keyed free choices: fillers picked by account, and whose picks a suspect repeats
     #[command(subcommand)]
     Canary(Canary),
@@ -328,6 +330,111 @@ pub(crate) struct Detect {
     #[arg(long, value_name = "S", default_value_t = 0, requires = "decoys")]
     pub(crate) decoy_seed: u64,
     /// One JSON object a row, then one for the pool
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// The suspect shows answers only
+    Closed,
+    /// The suspect shows next-token probabilities: a GGUF file, or dumps from any engine
+    Open,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Summed {
+    /// Every distinct unit counts once; with --mode open, every candidate counts with its probability
+    Plain,
+    /// Units weigh n/(M+n), by how often their window was served
+    Supervised,
+    /// What the suspect says more often than the reference; weighted, too, with --served
+    Difference,
+}
+
+#[derive(Debug, Group)]
+#[command(after_help = "\
+One statistic decides; the others are printed as second statistics. Settle --statistic, --alpha and --effect before looking.
+
+A dump is JSONL, one row for each text: `id`, `prompt_tokens`, `tokens` (the response that was forced) and `top`, for each of these tokens a list \
+of [token, ln p] before it was seen, most probable or all. Lists are cut to --top-k, or to the shortest one where that is shorter. \
+examples/dump_transformers.py makes one.
+
+The reference must not have been trained on text that carries the key. The text of --mode open had best not carry it either.
+
+Exit codes: 0 a key or an account detected, 1 none or inconclusive, 2 could not answer.")]
+pub(crate) struct Test {
+    /// What the suspect shows
+    #[arg(long, value_enum)]
+    pub(crate) mode: Mode,
+    /// The mark record
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) record: PathBuf,
+    /// The campaign key file
+    #[arg(long, value_name = "FILE", required_unless_present = "keys", value_hint = ValueHint::FilePath)]
+    pub(crate) key: Option<PathBuf>,
+    /// Campaign key files as JSONL, one for each cohort: each is tested, Holm-corrected for all; of the record, only scheme, window and tokenizer are used
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "accounts", "sequential"], value_hint = ValueHint::FilePath)]
+    pub(crate) keys: Option<PathBuf>,
+    /// Account key files of a two-layer mark as JSONL: each is tested on the windows that its account was served, Holm-corrected for all
+    #[arg(long, value_name = "FILE", requires = "served", value_hint = ValueHint::FilePath)]
+    pub(crate) accounts: Option<PathBuf>,
+    /// The suspect's answers (closed): rows with `tokens` or `response`, and `prompt` or `prompt_tokens`, as JSONL
+    #[arg(long, value_name = "FILE", required_if_eq("mode", "closed"), conflicts_with_all = ["text", "suspect", "suspect_dump"], value_hint = ValueHint::FilePath)]
+    pub(crate) answers: Option<PathBuf>,
+    /// The suspect (open): a GGUF file or the name of a pulled model, with the record's tokenizer
+    #[arg(long, value_name = "MODEL", conflicts_with = "suspect_dump", requires = "text", value_hint = ValueHint::FilePath)]
+    pub(crate) suspect: Option<String>,
+    /// The suspect's probabilities (open), as a dump
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) suspect_dump: Option<PathBuf>,
+    /// Text that the suspect reads (open): rows as for --answers; with dumps it may be left out, else it must be what was dumped
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) text: Option<PathBuf>,
+    /// A model that no key has touched: its answers (closed) as rows, best to the same prompts, or the model itself (open)
+    #[arg(long, value_name = "FILE|MODEL", conflicts_with = "suspect_dump", value_hint = ValueHint::FilePath)]
+    pub(crate) reference: Option<String>,
+    /// The reference's probabilities (open), as a dump of the same rows
+    #[arg(long, value_name = "FILE", requires = "suspect_dump", value_hint = ValueHint::FilePath)]
+    pub(crate) reference_dump: Option<PathBuf>,
+    /// What was served: rows as `generate` writes them, or the log of `log append`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) served: Option<PathBuf>,
+    /// With --accounts and a log: the key file that made its pseudonyms
+    #[arg(long, value_name = "FILE", requires = "accounts", value_hint = ValueHint::FilePath)]
+    pub(crate) pseudonym_key: Option<PathBuf>,
+    /// The statistic that decides [default: difference with --mode open and a reference, else supervised with --served, else plain]
+    #[arg(long, value_enum)]
+    pub(crate) statistic: Option<Summed>,
+    /// M: what the suspect's own pretraining counts for, in served responses
+    #[arg(long, value_name = "M", default_value_t = 10.0, requires = "served")]
+    pub(crate) soft: f64,
+    /// Most probable tokens taken of each model at each position (open); both models' probabilities are compared at all of them
+    #[arg(long, value_name = "K", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) top_k: u32,
+    /// With --suspect: give prompts as they are, without the suspect's chat template
+    #[arg(long, requires = "suspect")]
+    pub(crate) raw: bool,
+    /// A GGUF file, a tokenizer.json or the name of a pulled model; needed for rows without `tokens`, and to leave prompts that are text out
+    /// [default: a pulled model whose tokenizer is the record's]
+    #[arg(long, value_name = "T", conflicts_with = "suspect", value_hint = ValueHint::FilePath)]
+    pub(crate) tokenizer: Option<String>,
+    /// Chance of accusing a suspect that has nothing to do with the key
+    #[arg(long, value_name = "A", default_value_t = 1e-6)]
+    pub(crate) alpha: f64,
+    /// Planned effect, in standard deviations of a unit: how much is enough to say no
+    #[arg(long, value_name = "D", default_value_t = 0.02)]
+    pub(crate) effect: f64,
+    /// Also keep an e-value that may be looked at after every answer (closed): a bet on this effect, in standard deviations a unit
+    #[arg(long, value_name = "EFFECT")]
+    pub(crate) sequential: Option<f64>,
+    /// Also rank each key among this many decoy keys, as a check of the p-value by brute force
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub(crate) decoys: u32,
+    /// Which decoys: the same seed gives the same
+    #[arg(long, value_name = "S", default_value_t = 0, requires = "decoys")]
+    pub(crate) decoy_seed: u64,
+    /// One JSON object for each key and statistic, one for each account, then one for all
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -3,13 +3,14 @@
 mod canary;
 mod demo;
 mod detect;
-mod generate;
+pub(crate) mod generate;
 mod key;
 mod lab;
 mod log;
 mod man;
 mod model;
 mod power;
+mod test;
 mod twins;
 
 use crate::Answer;
@@ -22,6 +23,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Model(command) => model::run(&command),
         Command::Generate(command) => generate::run(&command),
         Command::Detect(command) => detect::run(&command),
+        Command::Test(command) => test::run(&command),
         Command::Canary(command) => canary::run(&command),
         Command::Twins(command) => twins::run(&command),
         Command::Power(command) => power::run(&command),

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod corpus;
 mod failure;
 mod files;
 mod journal;

@@ -5,6 +5,7 @@
 mod bad_input;
 mod canary;
 mod contract;
+mod distill;
 mod log;
 mod many;
 mod power;

@@ -1,6 +1,5 @@
 //! `detect`: rows in, verdicts out.
 
-mod corpus;
 mod entropy;
 mod line;
 mod many_keys;
@@ -14,11 +13,11 @@ use taggant_detector::{Collector, Detector, Report, Response, Verdict};
 
 use crate::Answer;
 use crate::args::{Detect, Sparse};
+use crate::corpus::Corpus;
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::marks;
 use crate::progress;
-use corpus::Corpus;
 use entropy::Entropy;
 use line::{DecoyLine, Extras, PassageLine};
 
@@ -48,7 +47,7 @@ pub(crate) fn run(args: &Detect) -> Result<Answer> {
         )
     })?;
     let detector = detector.with_alpha(args.alpha)?;
-    let mut corpus = Corpus::new(args, &record)?;
+    let mut corpus = Corpus::new(args.tokenizer.as_deref(), &record)?;
     let mut session = Session {
         entropy: match &args.entropy {
             Some(name) => Some(Entropy::new(name, &record, &keys)?),
@@ -70,9 +69,11 @@ pub(crate) fn run(args: &Detect) -> Result<Answer> {
     if !args.json {
         session.output.line(line::HEAD)?;
     }
-    corpus.read(args, |corpus, id, response| {
-        session.row(corpus, id, response)
-    })?;
+    corpus.read(
+        args.text.as_deref(),
+        args.input.as_deref(),
+        |corpus, name, response| session.row(corpus, name.id, response),
+    )?;
     session.finish(&corpus)
 }
 

@@ -399,7 +399,7 @@ fn real(count: u64) -> f64 {
 }
 
 /// The first eight hex digits of a digest.
-fn short(digest: &[u8; 32]) -> String {
+pub(crate) fn short(digest: &[u8; 32]) -> String {
     digest[..4]
         .iter()
         .map(|byte| format!("{byte:02x}"))

@@ -8,7 +8,7 @@ use taggant_core::{Error, ErrorKind, LeafKey, Record, Result, Role};
 
 use crate::detect::Response;
 use crate::reader::LayerReader;
-use crate::units::Units;
+use crate::units::{Units, rounded};
 
 /// Counts, or probabilities, of tokens after windows, under a suspect and under a reference that no key has touched.
 ///
@@ -33,11 +33,12 @@ use crate::units::Units;
 pub struct Difference {
     reader: LayerReader,
     /// Units by identity, and in the order they were met, so that sums are reproducible.
-    places: HashMap<u64, usize>,
+    places: HashMap<u64, u32>,
     cells: Vec<Cell>,
     /// Windows and tokens of the cells, one after another.
     tokens: Vec<u32>,
     windows: HashMap<u64, [f64; 2]>,
+    positions: u64,
 }
 
 #[derive(Debug)]
@@ -65,6 +66,7 @@ impl Difference {
             cells: Vec::new(),
             tokens: Vec::new(),
             windows: HashMap::new(),
+            positions: 0,
         })
     }
 
@@ -135,9 +137,10 @@ impl Difference {
     fn add(&mut self, window: &[u32], list: &[(u32, f64)], side: Side) {
         let name = identity(window);
         self.windows.entry(name).or_default()[side as usize] += 1.0;
+        self.positions += u64::from(matches!(side, Side::Suspect));
         for &(token, mass) in list {
             let place = match self.places.entry(extend(name, token)) {
-                Slot::Occupied(slot) => *slot.get(),
+                Slot::Occupied(slot) => *slot.get() as usize,
                 Slot::Vacant(slot) => {
                     self.tokens.extend_from_slice(window);
                     self.tokens.push(token);
@@ -145,23 +148,42 @@ impl Difference {
                         window: name,
                         mass: [0.0; 2],
                     });
-                    *slot.insert(self.cells.len() - 1)
+                    let place = self.cells.len() - 1;
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        reason = "2^32 cells would be 160 GB"
+                    )]
+                    slot.insert(place as u32);
+                    place
                 }
             };
             self.cells[place].mass[side as usize] += mass;
         }
     }
 
-    /// The units with their signed weights `a_c D(c,v)`; `weigh` gives `a_c` from the window alone. Units whose weight is 0 are left out.
+    /// The units with their signed weights `a_c D(c,v)`; `weigh` gives `a_c` from the window alone. Weights are rounded to six binary digits behind
+    /// the first, which no test could feel and makes their law cheap; units whose weight is 0 are left out.
     ///
     /// # Errors
     /// [`ErrorKind::Parameter`] for an `a_c` that is not a number.
-    pub fn units(&self, mut weigh: impl FnMut(&[u32]) -> f64) -> Result<Units> {
+    pub fn units(&self, weigh: impl FnMut(&[u32]) -> f64) -> Result<Units> {
+        self.weighted(weigh, true)
+    }
+
+    /// [`units`](Self::units) of the suspect alone, `D(c,v) = S(c,v)`, as if the reference had seen nothing.
+    ///
+    /// # Errors
+    /// As [`units`](Self::units).
+    pub fn suspect_units(&self, weigh: impl FnMut(&[u32]) -> f64) -> Result<Units> {
+        self.weighted(weigh, false)
+    }
+
+    fn weighted(&self, mut weigh: impl FnMut(&[u32]) -> f64, subtract: bool) -> Result<Units> {
         let stride = self.reader.layer.window + 1;
-        let (mut tokens, mut weights) = (Vec::new(), Vec::new());
+        let (mut tokens, mut weights, mut masses) = (Vec::new(), Vec::new(), Vec::new());
         for (cell, unit) in self.cells.iter().zip(self.tokens.chunks_exact(stride)) {
             let [suspect, reference] = self.windows.get(&cell.window).copied().unwrap_or_default();
-            let expected = if reference > 0.0 {
+            let expected = if subtract && reference > 0.0 {
                 suspect * cell.mass[1] / reference
             } else {
                 0.0
@@ -173,18 +195,32 @@ impl Difference {
                     format!("weight {factor} of a window; weights are numbers"),
                 ));
             }
-            let weight = factor * (cell.mass[0] - expected);
+            let difference = cell.mass[0] - expected;
+            // What rounding leaves of equal masses is no difference.
+            if difference.abs() <= 1e-12 * (cell.mass[0] + expected) {
+                continue;
+            }
+            let weight = rounded(factor * difference);
             if weight != 0.0 {
                 tokens.extend_from_slice(unit);
                 weights.push(weight);
+                #[expect(clippy::cast_possible_truncation, reason = "for planning only")]
+                masses.push((factor * cell.mass[0]) as f32);
             }
         }
-        Ok(Units::of(
+        let units = Units::of(
             self.reader.record.clone(),
             self.reader.layer,
             tokens,
             weights,
-        ))
+        );
+        Ok(units.with_masses(masses))
+    }
+
+    /// Positions of the suspect that were counted.
+    #[must_use]
+    pub fn positions(&self) -> u64 {
+        self.positions
     }
 }
 

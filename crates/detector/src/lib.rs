@@ -15,8 +15,8 @@
 //! # Ok::<(), taggant_core::Error>(())
 //! ```
 //!
-//! [`detect`] pools responses and answers once; a [`Detector`] also answers row by row and takes rows as they come. [`twins`] needs no
-//! mark: it asks whether a suspect knows which of several sealed drafts was served.
+//! [`detect`] pools responses and answers once; a [`Detector`] also answers row by row and takes rows as they come. [`distill`] asks whether a model was trained
+//! on marked text. [`twins`] needs no mark: it asks whether a suspect knows which of several sealed drafts was served.
 //!
 //! **The null hypothesis** is that the text is independent of the key, which was drawn at random. The text is held fixed; what was
 //! random is the key. Every distinct unit (window, token) is then an independent draw of the keyed function, whatever the
@@ -28,6 +28,7 @@ pub mod canary;
 mod collector;
 mod detect;
 mod difference;
+pub mod distill;
 mod localise;
 pub mod power;
 #[cfg(test)]
@@ -45,5 +46,5 @@ pub use detect::{Detector, Response, Source, detect};
 pub use difference::Difference;
 pub use localise::{Passage, localise};
 pub use report::{Check, Reason, Report, Status, Verdict};
-pub use units::{Scored, Units};
+pub use units::{ByWindow, OwnScore, Scored, Tails, Units};
 pub use windows::{Served, ServedWindows, WindowIndex};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use taggant_core::Role;
 
-use crate::stats::PValue;
+use crate::stats::{PValue, real};
 
 /// The answer to "does this text carry the mark?".
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +73,19 @@ pub enum Reason {
         /// The alpha asked for, over all that are tested.
         alpha: f64,
     },
+    /// Too few rows of a suspect.
+    TooFewRows {
+        /// Rows tested.
+        rows: u64,
+        /// What they come to in units of weight 1.
+        effective: f64,
+        /// Such units at which the planned effect is found with power 0.9.
+        needed: f64,
+        /// The planned effect, in standard deviations of a unit.
+        effect: f64,
+        /// The alpha asked for, shared out among all keys that are tested.
+        alpha: f64,
+    },
     /// The token ids are not those of the record's tokenizer, so windows mean nothing.
     TokenizerMismatch {
         /// First digits of the digest in the record.
@@ -90,6 +103,7 @@ impl Reason {
             Self::TooFewUnits { .. } => "TooFewUnits",
             Self::TooFewSlots { .. } => "TooFewSlots",
             Self::TooFewExchanges { .. } => "TooFewExchanges",
+            Self::TooFewRows { .. } => "TooFewRows",
             Self::TokenizerMismatch { .. } => "TokenizerMismatch",
         }
     }
@@ -126,6 +140,23 @@ impl fmt::Display for Reason {
                     f,
                     "{exchanges} informative exchanges; {needed} needed to find a leak of AUC {auc} at alpha {alpha:e}"
                 )
+            }
+            Self::TooFewRows {
+                rows,
+                effective,
+                needed,
+                effect,
+                alpha,
+            } => {
+                write!(
+                    f,
+                    "{rows} rows come to {effective:.0} units of weight 1; {needed} needed to find an effect of {effect} a unit at alpha {alpha:e}"
+                )?;
+                let more = (real(*rows) * needed / effective).ceil();
+                if more.is_finite() && *effective >= 1.0 {
+                    write!(f, ", about {more} rows like these")?;
+                }
+                Ok(())
             }
             Self::TokenizerMismatch { record, text } => write!(
                 f,
@@ -348,6 +379,6 @@ impl Rows {
     }
 }
 
-fn check(name: &'static str, status: Status) -> Check {
+pub(crate) fn check(name: &'static str, status: Status) -> Check {
     Check { name, status }
 }

@@ -23,4 +23,5 @@ pub use multiple::{bonferroni, e_bh, fisher, holm, holm_among, least_of};
 pub use normal::{normal_quantile, normal_tail};
 pub use poisson_binomial::poisson_binomial_tail;
 pub use rank::{BesagClifford, Fit, Rank, fit_to_law, uniformity};
+pub(crate) use tails::real;
 pub use tails::{PValue, binomial_tail, gamma_tail};

@@ -1,5 +1,7 @@
 //! How often windows were served: what weighs evidence by a provider's log.
 
+use std::borrow::Cow;
+
 use taggant_core::{LeafKey, Record, Result, Role, window};
 
 use crate::detect::Response;
@@ -41,7 +43,7 @@ pub struct WindowIndex {
 
 /// Identities of windows, ascending, and how many responses each stood in.
 #[derive(Clone, Debug, Default)]
-struct Run {
+pub(crate) struct Run {
     identities: Vec<u64>,
     counts: Vec<u32>,
 }
@@ -74,6 +76,18 @@ impl WindowIndex {
             run.counts.shrink_to_fit();
         }
         self.runs.shrink_to_fit();
+    }
+
+    /// All windows in one ascending part.
+    pub(crate) fn ascending(&self) -> Cow<'_, Run> {
+        match &self.runs[..] {
+            [only] => Cow::Borrowed(only),
+            _ => {
+                let mut whole = self.clone();
+                whole.compact();
+                Cow::Owned(whole.runs.pop().unwrap_or_default())
+            }
+        }
     }
 
     fn merge_last(&mut self) {
@@ -167,7 +181,7 @@ impl Run {
         run
     }
 
-    fn entries(&self) -> impl Iterator<Item = (u64, u32)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (u64, u32)> {
         self.identities
             .iter()
             .copied()

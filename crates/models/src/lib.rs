@@ -23,7 +23,7 @@
 //! Further in:
 //!
 //! - [`score()`] gives the log-probabilities of text that exists already, and [`score_with`] shows
-//!   the whole distribution at every token;
+//!   the whole distribution at every token, and [`score_beside`] those of several models;
 //! - [`Session`] is the engine itself: rows that advance together, join and leave;
 //! - [`Toy`] is a model for tests, and [`conformance::check`] the test of a new engine;
 //! - [`student`] trains a model, for experiments on what models learn;
@@ -75,7 +75,7 @@ pub use crate::{
     llama::Llama,
     model::{Answers, Model, Session},
     pull::{Entry, Progress, catalogue, pull},
-    score::{Exchange, Scored, log_sum_exp, score, score_drafts, score_with},
+    score::{Exchange, Scored, log_sum_exp, score, score_beside, score_drafts, score_with},
     toy::Toy,
 };
 

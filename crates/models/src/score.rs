@@ -110,30 +110,58 @@ pub fn score_with<T: Send>(
     threads: usize,
     start: impl Fn(usize) -> Result<T> + Sync,
     visit: impl Fn(&mut T, u32, &[f32]) -> Result<()> + Sync,
+    done: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
+    let visit = |state: &mut T, token, [logits]: [&[f32]; 1]| visit(state, token, logits);
+    score_beside([model], exchanges, threads, start, visit, done)
+}
+
+/// [`score_with`] for several models that read the same exchanges side by side: `visit` sees the logits of all of them for a place at once,
+/// so that whole distributions can be compared and none has to be kept.
+///
+/// # Errors
+/// As [`score_with`], for every model.
+pub fn score_beside<const N: usize, T: Send>(
+    models: [&dyn Model; N],
+    exchanges: &[Exchange<'_>],
+    threads: usize,
+    start: impl Fn(usize) -> Result<T> + Sync,
+    visit: impl Fn(&mut T, u32, [&[f32]; N]) -> Result<()> + Sync,
     mut done: impl FnMut(usize, T) -> Result<()>,
 ) -> Result<()> {
     check_threads(threads)?;
     for (row, exchange) in exchanges.iter().enumerate() {
-        check_prompt(model, exchange.prompt, exchange.response.len())
-            .and_then(|()| check_tokens(model, exchange.response))
-            .map_err(|e| e.context(format_args!("row {row}")))?;
+        for model in models {
+            check_prompt(model, exchange.prompt, exchange.response.len())
+                .and_then(|()| check_tokens(model, exchange.response))
+                .map_err(|e| e.context(format_args!("row {row}")))?;
+        }
     }
     // One exchange at a time is batch enough: its tokens go through the model together.
     let through = |row: usize| -> Result<T> {
         let Exchange { prompt, response } = exchanges[row];
         let mut state = start(row)?;
-        let mut session = model.session();
-        session.open();
+        let mut sessions = models.map(|model| model.session());
         // The prompt's last token is what the first response token follows.
         let mut inputs = prompt.to_vec();
         inputs.extend(response);
         inputs.pop();
         let (before, inputs) = inputs.split_at(prompt.len() - 1);
-        session.advance(&[before], Answers::Last)?;
+        for session in &mut sessions {
+            session.open();
+            session.advance(&[before], Answers::Last)?;
+        }
         for (inputs, tokens) in inputs.chunks(CHUNK).zip(response.chunks(CHUNK)) {
-            let logits = session.advance(&[inputs], Answers::All)?;
-            for (token, logits) in tokens.iter().zip(logits.chunks_exact(model.vocabulary())) {
-                visit(&mut state, *token, logits)?;
+            let mut all: [&[f32]; N] = [&[]; N];
+            for (logits, session) in all.iter_mut().zip(&mut sessions) {
+                *logits = session.advance(&[inputs], Answers::All)?;
+            }
+            for (place, token) in tokens.iter().enumerate() {
+                let at = |model: usize| {
+                    let vocabulary = models[model].vocabulary();
+                    &all[model][place * vocabulary..(place + 1) * vocabulary]
+                };
+                visit(&mut state, *token, std::array::from_fn(at))?;
             }
         }
         Ok(state)

@@ -7,9 +7,9 @@ use taggant_core::{LeafKey, Mark, Role};
 use taggant_detector::stats::{PValue, holm};
 use taggant_detector::{Collector, Scored};
 
-use super::corpus::Corpus;
 use crate::Answer;
 use crate::args::Detect;
+use crate::corpus::Corpus;
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::marks;
@@ -53,8 +53,12 @@ pub(super) fn run(args: &Detect, file: &Path) -> Result<Answer> {
     let mut collector = Collector::new(&record, role, campaign.as_ref())
         .map_err(|error| Failure::from(error).hint("give the campaign key with --key"))?;
     let keys = files::read_keys(file)?;
-    let mut corpus = Corpus::new(args, &record)?;
-    corpus.read(args, |_, _, response| Ok(collector.add(response)?))?;
+    let mut corpus = Corpus::new(args.tokenizer.as_deref(), &record)?;
+    corpus.read(
+        args.text.as_deref(),
+        args.input.as_deref(),
+        |_, _, response| Ok(collector.add(response)?),
+    )?;
 
     let units = collector.finish();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

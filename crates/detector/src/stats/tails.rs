@@ -266,7 +266,7 @@ fn deviance(x: f64, m: f64) -> f64 {
 
 /// Counts as numbers: exact below 2^53.
 #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
-pub(super) fn real(count: u64) -> f64 {
+pub(crate) fn real(count: u64) -> f64 {
     count as f64
 }
 
