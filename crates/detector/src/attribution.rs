@@ -35,11 +35,13 @@
 //!
 //! **Controls** are innocent accounts that go through the same pipeline. If they fire, the pipeline accuses the innocent, and nobody is named.
 
+mod checks;
 mod cohorts;
 mod controls;
 mod judge;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +49,7 @@ use taggant_core::{Error, ErrorKind, Result};
 
 pub use cohorts::Cohorts;
 pub use controls::{CONTROL_LEVEL, Controls};
+pub use texts::same_texts;
 
 use crate::power::Goal;
 use crate::report::Verdict;
@@ -230,6 +233,8 @@ pub struct Kind(usize);
 pub struct Attribution {
     plan: Plan,
     kinds: Vec<Nature>,
+    /// Kinds whose served texts were compared among accounts.
+    compared: BTreeSet<usize>,
     accounts: BTreeMap<String, Account>,
     clusters: BTreeMap<String, BTreeSet<String>>,
     cohorts: BTreeMap<String, Option<PValue>>,
@@ -262,6 +267,7 @@ impl Attribution {
         Self {
             plan,
             kinds: Vec::new(),
+            compared: BTreeSet::new(),
             accounts: BTreeMap::new(),
             clusters: BTreeMap::new(),
             cohorts: BTreeMap::new(),
@@ -318,6 +324,12 @@ impl Attribution {
             )));
         }
         Ok(())
+    }
+
+    /// Says that the served texts which the results of `kind` rest on were compared among accounts; [`shared`](Self::shared) tells what
+    /// was found.
+    pub fn compared(&mut self, kind: Kind) {
+        self.compared.insert(kind.0);
     }
 
     /// Says that the results of `kind` of two accounts rest on the same served texts. Only one of them can have been served these by its
@@ -545,6 +557,10 @@ pub struct Findings {
     pub cohorts: Option<Cohorts>,
     /// Detected if an account or a cluster is.
     pub verdict: Verdict,
+    /// Results that rest on shared texts; `None` where texts were not compared.
+    shared: Option<u64>,
+    /// Accounts whose key and twins could be set against each other.
+    opposed: u64,
 }
 
 impl Findings {

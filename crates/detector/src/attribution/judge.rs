@@ -102,11 +102,26 @@ impl Tally {
             .collect()
     }
 
-    /// What more of the kind that says most would decide, where its statistic must be shifted by `shift` standard deviations.
+    /// What more would decide, where the statistic must be shifted by `shift` standard deviations: of the kind that says most, or
+    /// else of the first with something to plan with.
     fn needed(&self, shift: f64) -> Option<Needed> {
-        let (kind, (units, plan)) = (0..self.p.len())
-            .filter_map(|kind| Some((kind, self.units[kind]?)))
-            .min_by(|(a, _), (b, _)| self.p[*a].ln().total_cmp(&self.p[*b].ln()))?;
+        let mut order: Vec<usize> = (0..self.p.len())
+            .filter(|&kind| self.units[kind].is_some())
+            .collect();
+        order.sort_by(|&a, &b| self.p[a].ln().total_cmp(&self.p[b].ln()));
+        let mut first = None;
+        for kind in order {
+            let needed = self.needed_of(kind, shift)?;
+            if needed.needed.is_some() {
+                return Some(needed);
+            }
+            first = first.or(Some(needed));
+        }
+        first
+    }
+
+    fn needed_of(&self, kind: usize, shift: f64) -> Option<Needed> {
+        let (units, plan) = self.units[kind]?;
         let z = normal_quantile(self.p[kind]);
         // Evidence grows with the square root of the number of units.
         let at = |z: f64| {
@@ -123,12 +138,13 @@ impl Tally {
             planned: seen.is_none() && plan.is_some(),
         })
     }
+}
 
-    /// Whether a kind had enough units to find what it was planned for.
-    fn enough(&self) -> bool {
-        self.units.iter().flatten().any(
-            |(units, needed)| matches!(needed, Some(needed) if *needed > 0.0 && units >= needed),
-        )
+/// Whether a test had units enough to find what it was planned for.
+fn enough(result: &Measured) -> bool {
+    match (result.units, result.needed) {
+        (Some(units), Some(needed)) => needed > 0.0 && units >= needed,
+        _ => false,
     }
 }
 
@@ -229,7 +245,11 @@ pub(super) fn findings(input: &Attribution) -> Result<Findings> {
             }
         } else if let Some(reason) = contested(input, account, goal.alpha()) {
             Verdict::Inconclusive(reason)
-        } else if tally.enough() {
+        } else if !lead[index]
+            && tally.basis().is_empty()
+            && (0..kinds).any(|kind| account.usable(kind).is_some_and(enough))
+        {
+            // What points to an account is no no.
             Verdict::NotDetected
         } else {
             Verdict::Inconclusive(too_little(needed, &input.kinds))
@@ -262,6 +282,17 @@ pub(super) fn findings(input: &Attribution) -> Result<Findings> {
         controls: report,
         cohorts,
         verdict,
+        shared: (!input.compared.is_empty()).then(|| {
+            let accounts = input.accounts.values();
+            accounts
+                .map(|account| account.shared.iter().flatten().count() as u64)
+                .sum()
+        }),
+        opposed: input
+            .accounts
+            .values()
+            .filter(|account| opposed(input, account))
+            .count() as u64,
     })
 }
 
@@ -342,13 +373,22 @@ fn spoofed(input: &Attribution, account: &Account, tally: &Tally) -> Option<Reas
         .filter(|&kind| input.kinds[kind] == Nature::Twins)
         .find_map(|kind| {
             let twins = account.usable(kind)?;
-            let (units, needed) = (twins.units?, twins.needed?);
             let silent = !twins.p_value.at_most(SILENT);
-            (silent && needed > 0.0 && units >= needed).then(|| Reason::SuspectedSpoof {
-                exchanges: units,
+            (silent && enough(twins)).then(|| Reason::SuspectedSpoof {
+                exchanges: twins.units.unwrap_or_default(),
                 log10_p: twins.p_value.log10(),
             })
         })
+}
+
+/// Whether an account has a result of its key and twins enough to contradict it.
+fn opposed(input: &Attribution, account: &Account) -> bool {
+    let usable = |nature: Nature| {
+        (0..input.kinds.len())
+            .filter(move |&kind| input.kinds[kind] == nature)
+            .filter_map(|kind| account.usable(kind))
+    };
+    usable(Nature::Keys).next().is_some() && usable(Nature::Twins).any(enough)
 }
 
 /// Evidence strong enough to name an account, which does not count because of shared texts.
