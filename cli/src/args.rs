@@ -41,6 +41,8 @@ pub(crate) enum Command {
     /// Draw several answers, serve the one a key picks, and ask later whether a suspect knows which
     #[command(subcommand)]
     Twins(Twins),
+    /// Decide which accounts fed a suspect, from the results of all tests together
+    Attribute(Attribute),
     /// Plan a test: how much text shows how much mark, at which cost
     #[command(subcommand)]
     Power(Power),
@@ -574,6 +576,53 @@ pub(crate) struct Demo {
     pub(crate) seed: u64,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rule {
+    /// The smallest p-value times the number of kinds: whatever their dependence
+    Bonferroni,
+    /// Fisher's rule: stronger, and only for kinds whose keys were derived independently
+    Fisher,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Attribute {
+    /// What one test says of each account: the --json output of `twins test`, `canary test` or any JSONL with `account` and `log10_p`, and
+    /// if wanted `log10_e`, `units`, `needed` and `kind` (keys, twins or canaries); once for each test
+    #[arg(long, value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) evidence: Vec<PathBuf>,
+    /// Rows with `commitment` and `account`, as JSONL: who is meant by evidence that names keys by their commitments
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) names: Option<PathBuf>,
+    /// Innocent accounts, one a line, or as JSONL with `account`: tested like the others; if they fire, nobody is named
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) controls: Option<PathBuf>,
+    /// Rows with `account` and `cohort`, given at random before, with `flagged` if there was reason to suspect the account; and rows with
+    /// `cohort` and the `log10_p` of its key, as JSONL
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) cohorts: Option<PathBuf>,
+    /// Accounts to test together as well: rows with `cluster` and `accounts`, as JSONL
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) clusters: Option<PathBuf>,
+    /// How the kinds of evidence on an account become one p-value; settle it before looking
+    #[arg(long, value_enum, default_value = "bonferroni")]
+    pub(crate) combine: Rule,
+    /// Chance of any false accusation (Holm over all accounts)
+    #[arg(long, value_name = "A", default_value_t = 1e-3)]
+    pub(crate) alpha: f64,
+    /// False discovery rate of the list of leads (e-BH)
+    #[arg(long, value_name = "Q", default_value_t = 0.05)]
+    pub(crate) leads: f64,
+    /// Accounts that were tested in all, where the evidence holds only some of them [default: those of the evidence]
+    #[arg(long, value_name = "N")]
+    pub(crate) family: Option<u64>,
+    /// One JSON object for each account and cluster, then one for all together
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where to draw all accounts in the order of their p-values, as SVG
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) svg: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Lab {
     /// Serve many accounts, train students on what some of them took, and run every test on them
@@ -845,6 +894,10 @@ pub(crate) struct CanaryTest {
     /// The statistic that decides; settle it before looking
     #[arg(long, value_enum, default_value = "hits")]
     pub(crate) statistic: Tally,
+    /// Also print `account`, the id of each key's path, so that the results can be joined with others; otherwise keys go by their
+    /// commitments
+    #[arg(long)]
+    pub(crate) show_accounts: bool,
     /// Accounts to test together as well, as JSONL: `id` and `lines`, the places of their keys
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) clusters: Option<PathBuf>,

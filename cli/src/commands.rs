@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod attribute;
 mod canary;
 mod demo;
 mod detect;
@@ -26,6 +27,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Test(command) => test::run(&command),
         Command::Canary(command) => canary::run(&command),
         Command::Twins(command) => twins::run(&command),
+        Command::Attribute(command) => attribute::run(&command),
         Command::Power(command) => power::run(&command),
         Command::Log(command) => log::run(&command),
         Command::Lab(command) => lab::run(&command),

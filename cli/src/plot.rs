@@ -1,5 +1,7 @@
 //! Curves of power against size, as SVG.
 
+mod ranking;
+
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint};
 use plotters::element::DashedPathElement;
@@ -7,6 +9,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::failure::{Failure, Result};
+
+pub(crate) use ranking::{Ranked, Ranking, Shade};
 
 /// What is drawn.
 pub(crate) struct Plot {

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use taggant_core::TwinKey;
 use taggant_core::twin::{Draft, batch_root};
 use taggant_detector::Verdict;
+use taggant_detector::attribution::same_texts;
 use taggant_detector::twins::{Exchange, Plan, Statistic, TwinTest};
 
 use crate::Answer;
@@ -229,8 +230,9 @@ fn test(args: &TwinsTest) -> Result<Answer> {
         ));
     }
     let findings = test.findings()?;
+    let same = same(&rows)?;
     let mut output = Output::create(Path::new("-"))?;
-    for line in line::all(&findings, args)? {
+    for line in line::all(&findings, &same, args)? {
         output.line(&line)?;
     }
     output.finish()?;
@@ -239,6 +241,30 @@ fn test(args: &TwinsTest) -> Result<Answer> {
         .iter()
         .any(|finding| finding.report.verdict == Verdict::Detected);
     Ok(if accused { Answer::Yes } else { Answer::No })
+}
+
+/// Which accounts are said to have been served the same texts.
+fn same(rows: &[Row]) -> Result<line::Same> {
+    let mut served = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(text) = row.drafts.get(row.served as usize).map(|draft| &draft.text) else {
+            continue;
+        };
+        // Drafts that are all alike leave no choice and say nothing.
+        if row.drafts.iter().any(|draft| draft.text != *text) {
+            served.push((sealed::name("account", &row.account)?, text));
+        }
+    }
+    let same = same_texts(
+        served
+            .iter()
+            .map(|(account, text)| (&account[..], &text[..])),
+    );
+    let owned = |others: BTreeSet<&str>| others.into_iter().map(str::to_owned).collect();
+    Ok(same
+        .into_iter()
+        .map(|(account, others)| (account.to_owned(), owned(others)))
+        .collect())
 }
 
 fn json(value: &impl Serialize) -> Result<String> {

@@ -16,7 +16,8 @@
 //! ```
 //!
 //! [`detect`] pools responses and answers once; a [`Detector`] also answers row by row and takes rows as they come. [`distill`] asks whether a model was trained
-//! on marked text. [`twins`] needs no mark: it asks whether a suspect knows which of several sealed drafts was served.
+//! on marked text. [`twins`] needs no mark: it asks whether a suspect knows which of several sealed drafts was served. [`attribution`] puts what several tests
+//! say of each account together and decides whom to name.
 //!
 //! **The null hypothesis** is that the text is independent of the key, which was drawn at random. The text is held fixed; what was
 //! random is the key. Every distinct unit (window, token) is then an independent draw of the keyed function, whatever the
@@ -24,6 +25,7 @@
 //!
 //! A detection says that the text depends on the key. It does not say who wrote the text, nor who copied it.
 
+pub mod attribution;
 pub mod canary;
 mod collector;
 mod detect;

@@ -86,6 +86,37 @@ pub enum Reason {
         /// The alpha asked for, shared out among all keys that are tested.
         alpha: f64,
     },
+    /// Too little evidence of any kind to name an account or a cluster.
+    TooLittleEvidence {
+        /// Units of the kind of evidence that says most: exchanges, slots or scored units. 0 where no file tells.
+        units: f64,
+        /// Units at which the effect seen, or the planned one where none is seen, would be found with power 0.9: an estimate.
+        /// `None` where there is nothing to estimate from.
+        needed: Option<f64>,
+        /// What the units are.
+        unit: &'static str,
+    },
+    /// Innocent accounts, run through the same pipeline, look guilty: it accuses wrongly.
+    ControlsFire {
+        /// Control accounts.
+        controls: u64,
+        /// Those that would have been named.
+        named: u64,
+        /// `log10` of the p-value of "controls are innocent and the pipeline is sound".
+        log10_p: f64,
+    },
+    /// The evidence rests on texts that another account is said to have been served as well.
+    SharedTexts {
+        /// One such account.
+        with: String,
+    },
+    /// A key fires where sealed twins, of which there were enough, say nothing: marked text may have been forged.
+    SuspectedSpoof {
+        /// Exchanges of twins.
+        exchanges: f64,
+        /// `log10` of the twins' p-value.
+        log10_p: f64,
+    },
     /// The token ids are not those of the record's tokenizer, so windows mean nothing.
     TokenizerMismatch {
         /// First digits of the digest in the record.
@@ -104,6 +135,10 @@ impl Reason {
             Self::TooFewSlots { .. } => "TooFewSlots",
             Self::TooFewExchanges { .. } => "TooFewExchanges",
             Self::TooFewRows { .. } => "TooFewRows",
+            Self::TooLittleEvidence { .. } => "TooLittleEvidence",
+            Self::ControlsFire { .. } => "ControlsFire",
+            Self::SharedTexts { .. } => "SharedTexts",
+            Self::SuspectedSpoof { .. } => "SuspectedSpoof",
             Self::TokenizerMismatch { .. } => "TokenizerMismatch",
         }
     }
@@ -158,6 +193,33 @@ impl fmt::Display for Reason {
                 }
                 Ok(())
             }
+            Self::TooLittleEvidence {
+                units,
+                needed,
+                unit,
+            } => match needed {
+                Some(needed) => write!(f, "{units} {unit}; about {needed} needed (estimated)"),
+                None => write!(f, "{units} {unit}, and no effect to plan with"),
+            },
+            Self::ControlsFire {
+                controls,
+                named,
+                log10_p,
+            } => write!(
+                f,
+                "control accounts fire: {named} of {controls} would have been named, p = {} that they are as innocent accounts should be; find the fault before accusing anyone",
+                PValue::from_ln(log10_p * std::f64::consts::LN_10)
+            ),
+            Self::SharedTexts { with } => write!(
+                f,
+                "rests on texts that `{}` is said to have been served as well; name neither without other evidence",
+                with.escape_debug()
+            ),
+            Self::SuspectedSpoof { exchanges, log10_p } => write!(
+                f,
+                "spoofing plausible: the key fires, twins are silent (p = {} over {exchanges} exchanges, which would have been enough)",
+                PValue::from_ln(log10_p * std::f64::consts::LN_10)
+            ),
             Self::TokenizerMismatch { record, text } => write!(
                 f,
                 "the text's tokenizer is {text}…, the record's is {record}…; detect with the tokenizer that was marked"

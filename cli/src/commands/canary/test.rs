@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use taggant_core::{Canary as Choices, LeafKey};
+use taggant_detector::Reason;
 use taggant_detector::canary::{Finding, Judgement, Slots, Statistic, decoys, judge, test};
 use taggant_detector::stats::{PValue, Rank};
 
@@ -29,9 +30,12 @@ struct Cluster {
     lines: Vec<usize>,
 }
 
-/// One account or cluster. Paths may name accounts, so a key goes by its place in the file and its commitment.
+/// One account or cluster. Paths may name accounts, so a key goes by its place in the file and its commitment, and by its account only
+/// where that was asked for.
 #[derive(Serialize)]
 struct Line<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +53,8 @@ struct Line<'a> {
     log10_p_saddlepoint: f64,
     log10_e: f64,
     exposure: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decoys: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,6 +151,7 @@ pub(super) fn run(args: &CanaryTest) -> Result<Answer> {
                 &findings[index],
                 &judged[index],
                 ranks.as_ref().map(|ranks| ranks[index]),
+                args.show_accounts,
             )
         })
         .collect();
@@ -249,14 +256,16 @@ fn ranks(
 
 fn line<'a>(
     subject: &Subject<'a>,
-    accounts: &[(LeafKey, Choices)],
+    accounts: &'a [(LeafKey, Choices)],
     finding: &Finding,
     judged: &Judgement,
     rank: Option<Rank>,
+    named: bool,
 ) -> Line<'a> {
     let key = subject.line.and_then(|line| accounts.get(line - 1));
     let reason = judged.verdict.reason();
     Line {
+        account: key.filter(|_| named).map(|(key, _)| key.path().id()),
         line: subject.line,
         commitment: key.map(|(key, _)| base16ct::lower::encode_string(&key.commitment())),
         cluster: subject.cluster,
@@ -271,6 +280,10 @@ fn line<'a>(
         log10_p_saddlepoint: finding.near.log10(),
         log10_e: finding.ln_e * std::f64::consts::LOG10_E,
         exposure: finding.exposure,
+        needed: match reason {
+            Some(Reason::TooFewSlots { needed, .. }) => Some(*needed),
+            _ => None,
+        },
         decoys: rank.map(|rank| rank.trials),
         at_least: rank.map(|rank| rank.at_least),
         log10_p_rank: rank.map(|rank| rank.p_value().log10()),

@@ -1,5 +1,7 @@
 //! What the test prints for an account, a cluster and all together.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 use taggant_detector::stats::PValue;
 use taggant_detector::twins::{Finding, Findings, TwinReport};
@@ -41,6 +43,9 @@ struct Line<'a> {
     log10_p_anytime: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     lead: Option<bool>,
+    /// Accounts that are said to have been served the same texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_texts: Option<Vec<&'a str>>,
     auc: Option<f64>,
     auc_error: Option<f64>,
     needed: f64,
@@ -69,6 +74,7 @@ impl<'a> Line<'a> {
             log10_e: log10_e(report),
             log10_p_anytime: report.peak.p_value().log10(),
             lead: None,
+            same_texts: None,
             auc: report.auc,
             auc_error: report.auc_error,
             needed: report.needed,
@@ -90,12 +96,15 @@ fn log10_e(report: &TwinReport) -> f64 {
     report.ln_e * std::f64::consts::LOG10_E
 }
 
+/// Accounts with the same served texts, by account.
+pub(super) type Same = BTreeMap<String, BTreeSet<String>>;
+
 /// Every line, in the form that was asked for.
-pub(super) fn all(findings: &Findings, args: &TwinsTest) -> Result<Vec<String>> {
+pub(super) fn all(findings: &Findings, same: &Same, args: &TwinsTest) -> Result<Vec<String>> {
     if args.json {
-        objects(findings)
+        objects(findings, same)
     } else {
-        Ok(table(findings, args))
+        Ok(table(findings, same, args))
     }
 }
 
@@ -107,11 +116,16 @@ fn accused(findings: &Findings) -> usize {
         .count()
 }
 
-fn objects(findings: &Findings) -> Result<Vec<String>> {
+fn objects(findings: &Findings, same: &Same) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for finding in ordered(&findings.accounts) {
         lines.push(json(&Line {
             account: Some(&finding.name),
+            same_texts: Some(
+                same.get(&finding.name[..])
+                    .map(|others| others.iter().map(|other| &other[..]).collect())
+                    .unwrap_or_default(),
+            ),
             ..Line::found(finding)
         })?);
     }
@@ -137,7 +151,7 @@ fn ordered(findings: &[Finding]) -> Vec<&Finding> {
     ordered
 }
 
-fn table(findings: &Findings, args: &TwinsTest) -> Vec<String> {
+fn table(findings: &Findings, same: &Same, args: &TwinsTest) -> Vec<String> {
     let mut lines = vec![format!(
         "{:24}  {:>9}  {:>13}  {:>9}  {:>9}  {:>8}  verdict",
         "account", "exchanges", "AUC", "p-value", "Holm", "log10 e"
@@ -161,6 +175,12 @@ fn table(findings: &Findings, args: &TwinsTest) -> Vec<String> {
         findings.accounts.len(),
         args.alpha
     ));
+    if !same.is_empty() {
+        lines.push(format!(
+            "{} accounts are said to have been served texts of another one; their twins cannot tell who passed these on: run `taggant attribute` with other evidence",
+            same.len()
+        ));
+    }
     lines
 }
 
