@@ -19,9 +19,9 @@ fn dumps(desk: &Desk) {
         for row in rows(&desk.read("marked.jsonl")) {
             let tokens: Vec<u32> = serde_json::from_value(row["tokens"].clone()).unwrap();
             let list = |position: usize| -> Vec<Value> {
-                let p = |place: usize| 0.3 / ((place * shift + position) % 4 + 1) as f64;
+                let p = |place: usize| [0.19, 0.15, 0.1, 0.075_f64][(place * shift + position) % 4];
                 (0..5)
-                    .map(|place| json!([100 * (position % 400) + place, p(place).min(0.19).ln()]))
+                    .map(|place| json!([100 * (position % 400) + place, p(place).ln()]))
                     .collect()
             };
             let top: Vec<Vec<Value>> = (0..tokens.len()).map(list).collect();

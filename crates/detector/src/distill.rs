@@ -268,14 +268,14 @@ pub struct Test {
 enum Seen {
     /// Answers, and counts against a reference where there is one.
     Closed {
-        units: Collector,
-        difference: Option<Difference>,
+        units: Box<Collector>,
+        difference: Option<Box<Difference>>,
         role: Role,
         campaign: Option<LeafKey>,
     },
     /// Probabilities.
     Open {
-        difference: Difference,
+        difference: Box<Difference>,
         reference: bool,
     },
 }
@@ -311,7 +311,7 @@ impl Test {
         plan: Plan,
     ) -> Result<Self> {
         let seen = Seen::Closed {
-            units: Collector::new(record, role, campaign)?,
+            units: Box::new(Collector::new(record, role, campaign)?),
             difference: None,
             role,
             campaign: campaign.cloned(),
@@ -331,7 +331,7 @@ impl Test {
         reference: bool,
     ) -> Result<Self> {
         let seen = Seen::Open {
-            difference: Difference::new(record, role, campaign)?,
+            difference: Box::new(Difference::new(record, role, campaign)?),
             reference,
         };
         Ok(Self::of(record, seen, plan))
@@ -418,7 +418,8 @@ impl Test {
                 "the reference is announced after answers of the suspect".to_owned(),
             ));
         }
-        *difference = Some(Difference::new(&self.record, *role, campaign.as_ref())?);
+        let own = Difference::new(&self.record, *role, campaign.as_ref())?;
+        *difference = Some(Box::new(own));
         Ok(self)
     }
 

@@ -365,6 +365,63 @@ mod tests {
         assert_eq!(error.unwrap_err().to_string(), "row 0: no");
     }
 
+    /// Two models side by side show what each shows alone, longer responses than a chunk included.
+    #[test]
+    fn models_beside_each_other_are_models_alone() {
+        let models = [Toy::new(10, 400), Toy::new(20, 300)];
+        let response: Vec<u32> = (0..150).map(|place| place * 7 % 10).collect();
+        let exchange = Exchange {
+            prompt: &[1, 2],
+            response: &response,
+        };
+        let alone = models.each_ref().map(|model| {
+            let mut seen = Vec::new();
+            let keep = |seen: &mut Vec<f32>, _, logits: &[f32]| {
+                seen.extend(logits);
+                Ok(())
+            };
+            let done = |_, found| {
+                seen = found;
+                Ok(())
+            };
+            score_with(model, &[exchange], 1, |_| Ok(Vec::new()), keep, done).unwrap();
+            seen
+        });
+        let [first, second] = &models;
+        let mut beside = Default::default();
+        score_beside(
+            [first as &dyn Model, second],
+            &[exchange],
+            1,
+            |_| Ok([Vec::new(), Vec::new()]),
+            |seen: &mut [Vec<f32>; 2], _, logits| {
+                for (seen, logits) in seen.iter_mut().zip(logits) {
+                    seen.extend(logits);
+                }
+                Ok(())
+            },
+            |_, seen| {
+                beside = seen;
+                Ok(())
+            },
+        )
+        .unwrap();
+        assert_eq!(beside, alone);
+        let long = Exchange {
+            prompt: &[1; 200],
+            response: &response,
+        };
+        let refused = score_beside(
+            [first as &dyn Model, second],
+            &[long],
+            1,
+            |_| Ok(()),
+            |(), _, _| Ok(()),
+            |_, ()| Ok(()),
+        );
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Limit);
+    }
+
     #[test]
     fn drafts_score_as_they_do_alone() {
         let model = Toy::new(30, 200);

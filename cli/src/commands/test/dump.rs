@@ -110,7 +110,7 @@ fn probable(mut list: Vec<(u32, f64)>, vocabulary: usize, k: usize) -> Result<Ve
             ))
             .hint("dump a model that has the record's tokenizer"));
         }
-        if !(*ln <= SLACK) {
+        if ln.is_nan() || *ln > SLACK {
             return Err(
                 Failure::new(format!("token {token} has ln p = {ln}; it is at most 0"))
                     .hint("give natural logarithms of probabilities, not logits"),
