@@ -824,6 +824,8 @@ pub(crate) enum Canary {
     Plan(CanaryPlan),
     /// Put the picked fillers into responses, in place of {{slot:ID}}
     Apply(CanaryApply),
+    /// Score every filler by its log-likelihood under a model, for `canary test --likelihoods`
+    Score(CanaryScore),
     /// Decide whose fillers a suspect repeats
     Test(CanaryTest),
 }
@@ -843,6 +845,28 @@ pub(crate) struct CanaryPlan {
     #[command(flatten)]
     pub(crate) files: CanaryFiles,
     /// Where to write the plan, which is secret; an existing file is never replaced
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct CanaryScore {
+    /// Slots, as for `canary plan`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) slots: PathBuf,
+    /// Rows with `prompt` and `response` as they were before `canary apply`, one {{slot:ID}} in each, as JSONL
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+    /// The suspect, or the reference: a GGUF file or the name of a pulled model
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) model: String,
+    /// What this command wrote for a model that never saw the answers; it is subtracted, so that names which any model prefers gain nothing
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) reference: Option<PathBuf>,
+    /// Give prompts as they are, without the model's chat template
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Where to write rows with `slot` and `log_likelihoods`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) out: PathBuf,
 }

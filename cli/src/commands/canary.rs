@@ -1,8 +1,9 @@
-//! `canary plan | apply | test`: keyed free choices.
+//! `canary plan | apply | score | test`: keyed free choices.
 
 mod apply;
 mod fillers;
 mod plan;
+mod score;
 mod slots;
 mod suspect;
 mod test;
@@ -20,6 +21,7 @@ pub(crate) fn run(command: &Canary) -> Result<Answer> {
     match command {
         Canary::Plan(args) => plan::run(args),
         Canary::Apply(args) => apply::run(args),
+        Canary::Score(args) => score::run(args),
         Canary::Test(args) => test::run(args),
     }
 }

@@ -14,8 +14,8 @@ use crate::output::say;
 use crate::rows::{self, Lines};
 
 /// What opens a placeholder; `}}` closes it.
-const OPEN: &str = "{{slot:";
-const CLOSE: &str = "}}";
+pub(super) const OPEN: &str = "{{slot:";
+pub(super) const CLOSE: &str = "}}";
 
 /// Fillers by account and slot.
 type Plan = HashMap<String, HashMap<String, String>>;

@@ -26,8 +26,6 @@ struct Sizes {
     canaries: usize,
     /// Most tokens of an answer.
     tokens: usize,
-    /// Times that a student sees its training set.
-    epochs: usize,
     /// Answers asked of a suspect to each prompt that was served under the tested campaign.
     asked: usize,
     /// Exchanges in the mixture, of which 20, 5 and 1 % carry keys of their own and the rest is dealt to scheme and window; 0 leaves it out.
@@ -43,8 +41,7 @@ const FULL: Sizes = Sizes {
     drafts: 4,
     canaries: 6,
     tokens: 24,
-    epochs: 3,
-    asked: 4,
+    asked: 2,
     mixture: 700,
     all: true,
 };
@@ -53,7 +50,6 @@ const QUICK: Sizes = Sizes {
     fed: 6,
     controls: 12,
     exchanges: 10,
-    asked: 4,
     mixture: 0,
     all: false,
     ..FULL
@@ -68,8 +64,7 @@ pub(super) fn run(args: &LabDistill) -> Result<Answer> {
         seed: args.seed,
     };
     lab.serve(&mut bench)?;
-    lab.train(&mut bench)?;
-    lab.examine(&mut bench)?;
+    lab.students(&mut bench)?;
     summary::write(&lab, &bench)?;
     say(&format!("{}: summary.json, results and commands.sh", args.out.display()));
     Ok(Answer::Yes)

@@ -12,7 +12,7 @@ pub(super) const SAMPLING: &str = "--top-p 0.95";
 /// The accounts that feed the student are those of campaign east; west is what everybody else is served under.
 const CAMPAIGNS: [&str; 2] = ["east", "west"];
 
-/// Campaign keys that are never issued: what p-values look like where nothing is.
+/// Account keys that are never issued: what p-values look like where nothing is.
 const NEVER: usize = 200;
 
 /// A part of the mixture that carries a key of its own.
@@ -51,11 +51,11 @@ impl Lab<'_> {
         };
         bench.lines("account-paths.txt", of_accounts("account"))?;
         bench.lines("canary-paths.txt", of_accounts("canary"))?;
-        bench.lines("never-paths.txt", (0..NEVER).map(|number| format!("lab/campaign/never-{number:03}")))?;
+        bench.lines("never-issued.txt", (0..NEVER).map(|number| format!("lab/account/never-{number:03}")))?;
         for (paths, keys) in [
             ("account-paths.txt", "accounts.keys"),
             ("canary-paths.txt", "canaries.keys"),
-            ("never-paths.txt", "never.keys"),
+            ("never-issued.txt", "never-issued.keys"),
         ] {
             bench.run(keys, &format!("key derive --root root.key --paths {paths} --out {keys}"))?;
         }
@@ -88,11 +88,18 @@ impl Lab<'_> {
                     self.seed + 1
                 ),
             )?;
-            // The same prompts to the same teacher without a mark: what an innocent student learns from.
+        }
+        // Without a mark: to the same prompts, which is what an innocent student learns from, and to as many others, which wash a student.
+        bench.write("prompts-others.jsonl", || {
+            let mut rows = bench.read("prompts-west.jsonl")?;
+            rows.truncate(sizes.fed * sizes.exchanges);
+            Ok(rows)
+        })?;
+        for prompts in if sizes.all { &["east", "others"][..] } else { &["east"] } {
             bench.run(
-                &format!("plain-{campaign}.jsonl"),
+                &format!("plain-{prompts}.jsonl"),
                 &format!(
-                    "generate --model {} --plain --max-tokens {} {SAMPLING} --seed {} --prompts prompts-{campaign}.jsonl --out plain-{campaign}.jsonl",
+                    "generate --model {} --plain --max-tokens {} {SAMPLING} --seed {} --prompts prompts-{prompts}.jsonl --out plain-{prompts}.jsonl",
                     self.model,
                     sizes.tokens,
                     self.seed + 2

@@ -8,54 +8,149 @@ use super::serve::SAMPLING;
 use super::{Lab, prompts};
 use crate::failure::Result;
 
-/// A student: what it learns from, and how.
+/// What a student is before it is trained.
+#[derive(Clone, Copy)]
+enum Start {
+    Teacher,
+    Student(&'static str),
+}
+
+/// A student: what it learns from, how, and how it is examined.
 struct Student {
     name: &'static str,
     /// Training set.
     set: &'static str,
+    start: Start,
     /// Arguments of `lab train` beyond the common ones.
     how: &'static str,
+    suspects: &'static [Suspect],
 }
+
+/// A model as it is asked.
+#[derive(Clone, Copy)]
+struct Suspect {
+    name: &'static str,
+    model: &'static str,
+    /// Accounts of the control campaign too, or only those under suspicion.
+    controls: bool,
+    sampling: &'static str,
+    /// In the quick size too.
+    always: bool,
+}
+
+const fn suspect(name: &'static str, controls: bool) -> Suspect {
+    Suspect {
+        name,
+        model: name,
+        controls,
+        sampling: ASKING,
+        always: controls,
+    }
+}
+
+/// Students of the quick size.
+const QUICK: usize = 2;
+
+const STUDENTS: [Student; 7] = [
+    Student {
+        name: "adapters",
+        set: "taken",
+        start: Start::Teacher,
+        how: "--epochs 3 --each-epoch",
+        suspects: &[
+            suspect("adapters", true),
+            suspect("adapters.epoch1", false),
+            Suspect {
+                name: "hot",
+                model: "adapters",
+                controls: false,
+                sampling: SAMPLING,
+                always: false,
+            },
+        ],
+    },
+    Student {
+        name: "innocent",
+        set: "clean",
+        start: Start::Teacher,
+        how: "--epochs 3",
+        suspects: &[suspect("innocent", true)],
+    },
+    Student {
+        name: "mixed",
+        set: "mixture",
+        start: Start::Teacher,
+        how: "--epochs 3",
+        suspects: &[],
+    },
+    Student {
+        name: "full",
+        set: "taken",
+        start: Start::Teacher,
+        how: "--method full --epochs 3 --each-epoch",
+        suspects: &[suspect("full", true), suspect("full.epoch1", false)],
+    },
+    Student {
+        name: "washed",
+        set: "others",
+        start: Start::Student("adapters"),
+        how: "",
+        suspects: &[suspect("washed", false)],
+    },
+    Student {
+        name: "evader",
+        set: "evaded",
+        start: Start::Teacher,
+        how: "--epochs 3",
+        suspects: &[suspect("evader", false)],
+    },
+    Student {
+        name: "small",
+        set: "taken",
+        start: Start::Teacher,
+        how: "--method full --fresh 4,192,3,512 --epochs 20 --learning-rate 1e-3 --batch 512",
+        suspects: &[suspect("small", false)],
+    },
+];
+
+/// How suspects are asked: near their most probable answer, which is where memory shows.
+const ASKING: &str = "--temperature 0.3";
+
+/// M of the soft weights: a student that sees an answer three times remembers windows that were served once.
+const SOFT: &str = "--soft 1";
 
 /// Share of words that the evader's paraphrase replaces before training.
 const PARAPHRASE: f64 = 0.2;
 
 impl Lab<'_> {
-    pub(super) fn train(&self, bench: &mut Bench) -> Result<()> {
+    /// Each student is examined as soon as it is trained, so that a run that is cut short has whole results.
+    pub(super) fn students(&self, bench: &mut Bench) -> Result<()> {
         self.sets(bench)?;
-        for student in self.students() {
-            let Student { name, set, how } = student;
-            let model = how.strip_prefix("--model ").is_none().then(|| format!("--model {} ", self.model)).unwrap_or_default();
+        self.questions(bench)?;
+        self.reference(bench)?;
+        for student in &STUDENTS[..if self.sizes.all { STUDENTS.len() } else { QUICK }] {
+            let Student { name, set, start, how, .. } = *student;
+            let model = match start {
+                Start::Teacher => self.model.to_owned(),
+                Start::Student(other) => format!("{other}.gguf"),
+            };
             bench.run(
                 &format!("{name}.gguf"),
                 &format!(
-                    "lab train {model}{how} --input {set}.jsonl --max-tokens {} --seed {} --out {name}.gguf",
+                    "lab train --model {model} {how} --input {set}.jsonl --max-tokens {} --seed {} --out {name}.gguf",
                     self.sizes.tokens, self.seed
                 ),
             )?;
+            if name == "mixed" {
+                self.examine_mixture(bench)?;
+            }
+            for suspect in student.suspects {
+                if self.sizes.all || suspect.always {
+                    self.examine(bench, suspect)?;
+                }
+            }
         }
         Ok(())
-    }
-
-    fn students(&self) -> Vec<Student> {
-        let mut students = vec![
-            Student { name: "adapters", set: "taken", how: "--epochs 3 --each-epoch" },
-            Student { name: "innocent", set: "clean", how: "--epochs 3" },
-        ];
-        if self.sizes.all {
-            students.extend([
-                Student { name: "full", set: "taken", how: "--method full --epochs 3 --each-epoch" },
-                Student { name: "mixed", set: "mixture", how: "--epochs 3" },
-                Student { name: "washed", set: "others", how: "--model adapters.gguf" },
-                Student { name: "evader", set: "evaded", how: "--epochs 3" },
-                Student {
-                    name: "small",
-                    set: "taken",
-                    how: "--method full --fresh 4,192,3,512 --epochs 20 --learning-rate 1e-3 --batch 512",
-                },
-            ]);
-        }
-        students
     }
 
     /// The training sets: rows of prompt and response, and nothing else, as a harvester has them.
@@ -90,9 +185,7 @@ impl Lab<'_> {
         })?;
         // Clean answers to prompts of other accounts: what washes a student.
         bench.write("others.jsonl", || {
-            let mut set: Vec<Value> = bench.read("plain-west.jsonl")?.iter().map(with_tokens).collect();
-            set.truncate(self.sizes.fed * self.sizes.exchanges);
-            Ok(set)
+            Ok(bench.read("plain-others.jsonl")?.iter().map(with_tokens).collect())
         })?;
         // Words replaced, answers with names thrown away.
         bench.write("evaded.jsonl", || {
@@ -107,46 +200,17 @@ impl Lab<'_> {
     }
 }
 
-/// How a suspect is examined.
-struct Suspect {
-    name: &'static str,
-    model: &'static str,
-    /// Accounts of the control campaign too, or only those under suspicion.
-    controls: bool,
-    /// Arguments of `generate` in place of the usual sampling.
-    sampling: &'static str,
-}
-
 impl Lab<'_> {
-    fn suspects(&self) -> Vec<Suspect> {
-        let suspect = |name, controls| Suspect { name, model: name, controls, sampling: SAMPLING };
-        let mut suspects = vec![suspect("adapters", true), suspect("innocent", true)];
-        if self.sizes.all {
-            suspects.extend([
-                suspect("full", true),
-                suspect("washed", false),
-                suspect("evader", false),
-                suspect("small", false),
-                suspect("adapters.epoch1", false),
-                suspect("full.epoch1", false),
-                Suspect { name: "hot", model: "adapters", controls: false, sampling: "--temperature 1.5" },
-            ]);
-        }
-        suspects
-    }
-
-    pub(super) fn examine(&self, bench: &mut Bench) -> Result<()> {
-        self.questions(bench)?;
-        // What the model says that students start as: the reference of every comparison.
-        self.ask(bench, "reference", self.model, "all", SAMPLING)?;
-        bench.run("drafts-reference.jsonl", &format!("twins score --sealed sealed.jsonl --model {} --out drafts-reference.jsonl", self.model))?;
-        for suspect in self.suspects() {
-            self.examine_one(bench, &suspect)?;
-        }
-        if self.sizes.mixture > 0 {
-            self.examine_mixture(bench)?;
-        }
-        Ok(())
+    /// What the model says that students start as: the reference of every comparison.
+    fn reference(&self, bench: &mut Bench) -> Result<()> {
+        bench.run(
+            "drafts-reference.jsonl",
+            &format!("twins score --sealed sealed.jsonl --model {} --out drafts-reference.jsonl", self.model),
+        )?;
+        bench.run(
+            "fillers-reference.jsonl",
+            &format!("canary score --slots slots.jsonl --input named.jsonl --model {} --out fillers-reference.jsonl", self.model),
+        )
     }
 
     /// Prompts to ask: those served under suspicion several times, the others once.
@@ -156,7 +220,7 @@ impl Lab<'_> {
             let rows = bench.read("prompts-east.jsonl")?;
             let names = self.taken(bench, "named.jsonl")?;
             let mut asked: Vec<Value> = (0..self.sizes.asked).flat_map(|_| rows.iter().map(ask)).collect();
-            asked.extend((0..2).flat_map(|_| names.iter().map(ask)));
+            asked.extend((0..self.sizes.asked).flat_map(|_| names.iter().map(ask)));
             Ok(asked)
         })?;
         bench.write("ask-all.jsonl", || {
@@ -166,6 +230,7 @@ impl Lab<'_> {
             asked.extend(controls[self.sizes.fed * self.sizes.canaries..].iter().map(ask));
             Ok(asked)
         })?;
+        bench.write("named-some.jsonl", || self.taken(bench, "named.jsonl"))?;
         bench.write("sealed-some.jsonl", || self.taken(bench, "sealed.jsonl"))?;
         bench.lines("controls.txt", (self.sizes.fed..self.accounts()).map(Self::account))
     }
@@ -181,8 +246,8 @@ impl Lab<'_> {
         )
     }
 
-    fn examine_one(&self, bench: &mut Bench, suspect: &Suspect) -> Result<()> {
-        let Suspect { name, model, controls, sampling } = *suspect;
+    fn examine(&self, bench: &mut Bench, suspect: &Suspect) -> Result<()> {
+        let Suspect { name, model, controls, sampling, .. } = *suspect;
         let (which, sealed) = if controls { ("all", "sealed.jsonl") } else { ("some", "sealed-some.jsonl") };
         self.ask(bench, name, &format!("{model}.gguf"), which, sampling)?;
         // The rows of names belong to the canaries' test alone.
@@ -201,30 +266,32 @@ impl Lab<'_> {
             bench.capture(
                 &format!("closed-{campaign}-{name}.jsonl"),
                 &format!(
-                    "test --mode closed --record {campaign}.json --key {campaign}.key --answers texts-{name}.jsonl --served served-{campaign}.jsonl --json"
+                    "test --mode closed --record {campaign}.json --key {campaign}.key --answers texts-{name}.jsonl --served served-{campaign}.jsonl {SOFT} --json"
                 ),
             )?;
         }
         bench.capture(
             &format!("never-{name}.jsonl"),
-            &format!("test --mode closed --record east.json --keys never.keys --answers texts-{name}.jsonl --json"),
+            &format!("detect --record east.json --key east.key --many-keys never-issued.keys --input texts-{name}.jsonl --json"),
         )?;
         bench.capture(
             &format!("keys-{name}.jsonl"),
             &format!(
-                "test --mode closed --record east.json --key east.key --accounts accounts.keys --answers texts-{name}.jsonl --served served-east.jsonl \
+                "test --mode closed --record east.json --key east.key --accounts accounts.keys --answers texts-{name}.jsonl --served served-east.jsonl {SOFT} \
                  --alpha 1e-3 --json"
             ),
         )?;
-        if sampling == SAMPLING {
-            bench.capture(
-                &format!("open-east-{name}.jsonl"),
-                &format!(
-                    "test --mode open --record east.json --key east.key --text plain-east.jsonl --suspect {model}.gguf --reference {} \
-                     --served served-east.jsonl --json",
-                    self.model
-                ),
-            )?;
+        if sampling == ASKING {
+            for text in ["plain", "served"] {
+                bench.capture(
+                    &format!("open-{text}-east-{name}.jsonl"),
+                    &format!(
+                        "test --mode open --record east.json --key east.key --text {text}-east.jsonl --suspect {model}.gguf --reference {} \
+                         --served served-east.jsonl {SOFT} --json",
+                        self.model
+                    ),
+                )?;
+            }
             bench.run(
                 &format!("drafts-{name}.jsonl"),
                 &format!("twins score --sealed {sealed} --model {model}.gguf --reference drafts-reference.jsonl --out drafts-{name}.jsonl"),
@@ -239,9 +306,24 @@ impl Lab<'_> {
             &format!("twins test --sealed {sealed} --key drafts.key --answers texts-{name}.jsonl --json"),
         )?;
         bench.capture(
-            &format!("canaries-{name}.jsonl"),
-            &format!("canary test --slots slots.jsonl --keys canaries.keys --answers names-{name}.jsonl --json"),
+            &format!("canaries-closed-{name}.jsonl"),
+            &format!("canary test --slots slots.jsonl --keys canaries.keys --answers names-{name}.jsonl --show-accounts --json"),
         )?;
+        if sampling == ASKING {
+            let rows = if controls { "named" } else { "named-some" };
+            bench.run(
+                &format!("fillers-{name}.jsonl"),
+                &format!(
+                    "canary score --slots slots.jsonl --input {rows}.jsonl --model {model}.gguf --reference fillers-reference.jsonl --out fillers-{name}.jsonl"
+                ),
+            )?;
+            bench.capture(
+                &format!("canaries-{name}.jsonl"),
+                &format!(
+                    "canary test --slots slots.jsonl --keys canaries.keys --likelihoods fillers-{name}.jsonl --statistic ranks --show-accounts --json"
+                ),
+            )?;
+        }
         if controls {
             bench.capture(
                 &format!("attribution-{name}.jsonl"),
@@ -261,7 +343,7 @@ impl Lab<'_> {
                 let rows = bench.read(&format!("prompts-{name}.jsonl"))?;
                 Ok((0..self.sizes.asked).flat_map(|_| rows.clone()).collect())
             })?;
-            self.ask(bench, &format!("mixed-{name}"), "mixed.gguf", name, SAMPLING)?;
+            self.ask(bench, &format!("mixed-{name}"), "mixed.gguf", name, ASKING)?;
             bench.run(
                 &format!("plain-{name}.jsonl"),
                 &format!(
@@ -273,16 +355,18 @@ impl Lab<'_> {
             )?;
             bench.capture(
                 &format!("closed-{name}-mixed.jsonl"),
-                &format!("test --mode closed --record {name}.json --key {name}.key --answers answers-mixed-{name}.jsonl --served served-{name}.jsonl --json"),
+                &format!("test --mode closed --record {name}.json --key {name}.key --answers answers-mixed-{name}.jsonl --served served-{name}.jsonl {SOFT} --json"),
             )?;
-            bench.capture(
-                &format!("open-{name}-mixed.jsonl"),
-                &format!(
-                    "test --mode open --record {name}.json --key {name}.key --text plain-{name}.jsonl --suspect mixed.gguf --reference {} \
-                     --served served-{name}.jsonl --json",
-                    self.model
-                ),
-            )?;
+            for text in ["plain", "served"] {
+                bench.capture(
+                    &format!("open-{text}-{name}-mixed.jsonl"),
+                    &format!(
+                        "test --mode open --record {name}.json --key {name}.key --text {text}-{name}.jsonl --suspect mixed.gguf --reference {} \
+                         --served served-{name}.jsonl {SOFT} --json",
+                        self.model
+                    ),
+                )?;
+            }
         }
         Ok(())
     }
