@@ -21,7 +21,11 @@ pub(crate) fn read_records(path: &Path) -> Result<Vec<Record>> {
     loop {
         // What is not JSON is for the record's own reader to complain about.
         let more = matches!(values.next(), Some(Ok(_)));
-        let end = if more { values.byte_offset() } else { text.len() };
+        let end = if more {
+            values.byte_offset()
+        } else {
+            text.len()
+        };
         let own = &text[start..end];
         if !more && own.trim().is_empty() && !records.is_empty() {
             return Ok(records);
@@ -48,13 +52,26 @@ pub(crate) fn read_record(path: &Path) -> Result<Record> {
         let layers: Vec<_> = record
             .layers()
             .iter()
-            .map(|layer| (layer.role, layer.window, (layer.role == Role::Campaign).then_some(layer.key)))
+            .map(|layer| {
+                (
+                    layer.role,
+                    layer.window,
+                    (layer.role == Role::Campaign).then_some(layer.key),
+                )
+            })
             .collect();
-        (record.scheme().clone(), record.score(), layers, *record.tokenizer())
+        (
+            record.scheme().clone(),
+            record.score(),
+            layers,
+            *record.tokenizer(),
+        )
     };
     if records.iter().any(|record| shape(record) != shape(first)) {
-        return Err(Failure::new(format!("{}: records of different marks", path.display()))
-            .hint("give the records of one campaign"));
+        return Err(
+            Failure::new(format!("{}: records of different marks", path.display()))
+                .hint("give the records of one campaign"),
+        );
     }
     Ok(first.clone())
 }

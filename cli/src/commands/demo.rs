@@ -72,15 +72,20 @@ pub(crate) fn run(args: &Demo) -> Result<Answer> {
     let write = |mark: Option<&Arc<Mark>>| -> Result<Answers> {
         let rows: Vec<u64> = (0..).take(prompts.len()).collect();
         let mut tokens = vec![Vec::new(); prompts.len()];
-        writer.write(&prompts, &rows, |_| mark, |row, written| {
-            if let Some(place) = usize::try_from(row)
-                .ok()
-                .and_then(|row| tokens.get_mut(row))
-            {
-                *place = written;
-            }
-            Ok(())
-        })?;
+        writer.write(
+            &prompts,
+            &rows,
+            |_| mark,
+            |row, written| {
+                if let Some(place) = usize::try_from(row)
+                    .ok()
+                    .and_then(|row| tokens.get_mut(row))
+                {
+                    *place = written;
+                }
+                Ok(())
+            },
+        )?;
         Answers::new(tokens, &prompts, &model, &tokenizer)
     };
     let plain = write(None)?;

@@ -112,7 +112,11 @@ struct Marks {
 impl Marks {
     fn new(args: &Generate, tokenizer: &Tokenizer, rows: &[Prompt]) -> Result<Self> {
         let Some(path) = &args.account_keys else {
-            let account = args.account_key.as_deref().map(files::read_key).transpose()?;
+            let account = args
+                .account_key
+                .as_deref()
+                .map(files::read_key)
+                .transpose()?;
             return Ok(Self {
                 marks: vec![Arc::new(mark(args, tokenizer, account.as_ref())?)],
                 rows: Vec::new(),
@@ -274,7 +278,11 @@ fn run_name(
     model: &dyn Model,
     marks: &Marks,
 ) -> Result<String> {
-    let records: Vec<String> = marks.marks.iter().map(|mark| mark.record().to_json()).collect();
+    let records: Vec<String> = marks
+        .marks
+        .iter()
+        .map(|mark| mark.record().to_json())
+        .collect();
     let model_bytes =
         std::fs::metadata(marks::resolve(&args.model)?).map_or(0, |metadata| metadata.len());
     let settings = format!(
@@ -312,11 +320,17 @@ fn write_out(
         if args.drafts == 1
             && let Some(tokens) = answers.next()
         {
-            columns.insert("response".to_owned(), Value::from(tokenizer.decode(tokens)?));
+            columns.insert(
+                "response".to_owned(),
+                Value::from(tokenizer.decode(tokens)?),
+            );
             columns.insert("tokens".to_owned(), Value::from(tokens.as_slice()));
         } else {
             let (mut texts, mut drafts) = (Vec::new(), Vec::new());
-            for tokens in answers.by_ref().take(usize::try_from(args.drafts).unwrap_or(usize::MAX)) {
+            for tokens in answers
+                .by_ref()
+                .take(usize::try_from(args.drafts).unwrap_or(usize::MAX))
+            {
                 texts.push(tokenizer.decode(tokens)?);
                 drafts.push(tokens.as_slice());
             }

@@ -123,11 +123,17 @@ fn draw_row(key: &TwinKey, mut columns: Map<String, Value>) -> Result<(Map<Strin
     let served = row.served as usize;
     let chosen = drafts.get(served).cloned().unwrap_or_default();
     let tokens = columns.get("draft_tokens").map(|tokens| {
-        let whole = tokens.as_array().filter(|tokens| tokens.len() == drafts.len());
-        whole.and_then(|tokens| tokens.get(served)).cloned().ok_or_else(|| {
-            Failure::new("`draft_tokens` is not a list for each draft")
-                .hint("give the tokens of every draft, in the order of `drafts`, or leave them out")
-        })
+        let whole = tokens
+            .as_array()
+            .filter(|tokens| tokens.len() == drafts.len());
+        whole
+            .and_then(|tokens| tokens.get(served))
+            .cloned()
+            .ok_or_else(|| {
+                Failure::new("`draft_tokens` is not a list for each draft").hint(
+                    "give the tokens of every draft, in the order of `drafts`, or leave them out",
+                )
+            })
     });
     let tokens = tokens.transpose()?.unwrap_or_default();
     // In the place where the drafts stood.
@@ -179,7 +185,11 @@ fn score(args: &TwinsScore) -> Result<Answer> {
         }
     }
     output.finish()?;
-    say(&format!("{}: scores of {} exchanges", args.out.display(), scores.len()));
+    say(&format!(
+        "{}: scores of {} exchanges",
+        args.out.display(),
+        scores.len()
+    ));
     Ok(Answer::Yes)
 }
 

@@ -126,8 +126,14 @@ fn forking(model: &dyn Model, rows: &[Vec<u32>], alone: &[Vec<f32>]) -> Result<(
         session.fork(0)?;
         let rest = &alone[begin.len() * model.vocabulary()..];
         let logits = session.advance(&[end, end], Answers::All)?;
-        expect(same(logits, &[rest, rest].concat()), "the same logits in a fork")?;
-        expect(session.fork(2).is_err(), "a refusal to fork a row that is not there")?;
+        expect(
+            same(logits, &[rest, rest].concat()),
+            "the same logits in a fork",
+        )?;
+        expect(
+            session.fork(2).is_err(),
+            "a refusal to fork a row that is not there",
+        )?;
     }
     Ok(())
 }

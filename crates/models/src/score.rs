@@ -207,7 +207,11 @@ pub fn score_drafts(
     for (row, (prompt, drafts)) in prompts.iter().enumerate() {
         let longest = drafts.iter().map(|draft| draft.len()).max().unwrap_or(0);
         check_prompt(model, prompt, longest)
-            .and_then(|()| drafts.iter().try_for_each(|draft| check_tokens(model, draft)))
+            .and_then(|()| {
+                drafts
+                    .iter()
+                    .try_for_each(|draft| check_tokens(model, draft))
+            })
             .map_err(|e| e.context(format_args!("row {row}")))?;
     }
     let through = |number: usize| -> Result<Vec<Scored>> {
@@ -224,7 +228,11 @@ pub fn score_drafts(
             .map(|draft| {
                 let before = draft.split_last().map_or(&[][..], |(_, before)| before);
                 // Nothing is asked of an empty draft.
-                std::iter::once(last).chain(before).take(draft.len()).copied().collect()
+                std::iter::once(last)
+                    .chain(before)
+                    .take(draft.len())
+                    .copied()
+                    .collect()
             })
             .collect();
         let mut own: Vec<Vec<f64>> = vec![Vec::new(); drafts.len()];
@@ -245,7 +253,10 @@ pub fn score_drafts(
         Ok(own
             .into_iter()
             .enumerate()
-            .map(|(row, log_probabilities)| Scored { row, log_probabilities })
+            .map(|(row, log_probabilities)| Scored {
+                row,
+                log_probabilities,
+            })
             .collect())
     };
     fan_out(
@@ -255,7 +266,8 @@ pub fn score_drafts(
             while !desk.is_stopped()
                 && let Some(number) = desk.take()
             {
-                let scored = through(number).map_err(|e| e.context(format_args!("row {number}")))?;
+                let scored =
+                    through(number).map_err(|e| e.context(format_args!("row {number}")))?;
                 desk.finish((number, scored));
             }
             Ok(())
@@ -426,17 +438,27 @@ mod tests {
     fn drafts_score_as_they_do_alone() {
         let model = Toy::new(30, 200);
         let prompts = [vec![1], vec![2, 3, 4]];
-        let drafts: Vec<Vec<u32>> = [0, 1, 5, 40, 150].map(|length| (0..length).map(|i| i * 7 % 30).collect()).into();
-        let work: Vec<(&[u32], Vec<&[u32]>)> =
-            prompts.iter().map(|prompt| (&prompt[..], drafts.iter().map(Vec::as_slice).collect())).collect();
+        let drafts: Vec<Vec<u32>> = [0, 1, 5, 40, 150]
+            .map(|length| (0..length).map(|i| i * 7 % 30).collect())
+            .into();
+        let work: Vec<(&[u32], Vec<&[u32]>)> = prompts
+            .iter()
+            .map(|prompt| (&prompt[..], drafts.iter().map(Vec::as_slice).collect()))
+            .collect();
         let mut together = vec![Vec::new(); 2];
         score_drafts(&model, &work, 2, |number, scored| {
-            together[number] = scored.into_iter().map(|scored| scored.log_probabilities).collect();
+            together[number] = scored
+                .into_iter()
+                .map(|scored| scored.log_probabilities)
+                .collect();
             Ok(())
         })
         .unwrap();
         for (prompt, together) in prompts.iter().zip(together) {
-            let exchanges: Vec<_> = drafts.iter().map(|response| Exchange { prompt, response }).collect();
+            let exchanges: Vec<_> = drafts
+                .iter()
+                .map(|response| Exchange { prompt, response })
+                .collect();
             let mut alone = vec![Vec::new(); drafts.len()];
             score(&model, &exchanges, 1, |scored| {
                 alone[scored.row] = scored.log_probabilities;

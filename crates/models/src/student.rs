@@ -175,13 +175,23 @@ impl Student {
         let model = Llama::load(path, progress)?;
         let vector = |vector: &[f32]| {
             let mut row = Array2::zeros((1, vector.len()));
-            row.iter_mut().zip(vector).for_each(|(to, from)| *to = *from);
+            row.iter_mut()
+                .zip(vector)
+                .for_each(|(to, from)| *to = *from);
             row
         };
         let mut weights = vec![unpacked(&model.embedding)];
         for layer in &model.layers {
             weights.push(vector(&layer.attention_norm));
-            weights.extend([&layer.query, &layer.key, &layer.value, &layer.attention_output].map(unpacked));
+            weights.extend(
+                [
+                    &layer.query,
+                    &layer.key,
+                    &layer.value,
+                    &layer.attention_output,
+                ]
+                .map(unpacked),
+            );
             weights.push(vector(&layer.feed_forward_norm));
             weights.extend([&layer.gate, &layer.up, &layer.down].map(unpacked));
         }
@@ -212,9 +222,19 @@ impl Student {
     /// # Errors
     /// As [`Llama::load`], and [`Parameter`](ErrorKind::Parameter) for a size of 0 or a width that `2 · heads` does not divide.
     pub fn new(like: &Path, size: Size, random: &mut dyn FnMut() -> f32) -> Result<Self> {
-        let Size { layers, width, heads, feed_forward } = size;
+        let Size {
+            layers,
+            width,
+            heads,
+            feed_forward,
+        } = size;
         // 32 rows are the fewest that the engine runs.
-        if layers == 0 || heads == 0 || width < 32 || feed_forward < 32 || !width.is_multiple_of(2 * heads) {
+        if layers == 0
+            || heads == 0
+            || width < 32
+            || feed_forward < 32
+            || !width.is_multiple_of(2 * heads)
+        {
             return Err(parameter(format!(
                 "{size:?}; layers and heads are from 1, width and feed-forward from 32, and 2 · heads divides the width"
             )));
@@ -231,7 +251,11 @@ impl Student {
         let residual = 1.0 / (2.0 * layers as f32).sqrt();
         // 0.02 whatever the width, so that logits begin small.
         #[expect(clippy::cast_precision_loss, reason = "sizes are small")]
-        let mut weights = vec![matrix(model.vocabulary(), width, 0.02 * (width as f32).sqrt())];
+        let mut weights = vec![matrix(
+            model.vocabulary(),
+            width,
+            0.02 * (width as f32).sqrt(),
+        )];
         for _ in 0..layers {
             weights.push(norm());
             weights.extend([(); 3].map(|()| matrix(width, width, 1.0)));
@@ -307,7 +331,8 @@ impl Student {
         let name = checkpoint::name(settings, samples, &self.weights);
         let mut done = 0;
         if let Some((path, _)) = checkpoint
-            && let Some(steps) = checkpoint::load(path, &name, self.trained_mut(settings.method), &mut adam)?
+            && let Some(steps) =
+                checkpoint::load(path, &name, self.trained_mut(settings.method), &mut adam)?
         {
             done = steps;
         }
@@ -332,7 +357,10 @@ impl Student {
                 });
                 let (batch, after) = rest.split_at(count.count());
                 rest = after;
-                seen += batch.iter().map(|sample| positions(sample) as u64).sum::<u64>();
+                seen += batch
+                    .iter()
+                    .map(|sample| positions(sample) as u64)
+                    .sum::<u64>();
                 number += 1;
                 // What a checkpoint remembers was reported before it was written.
                 if number <= done {
@@ -370,10 +398,18 @@ impl Student {
                 return Err(place(parameter("the prompt or the response is empty")));
             }
             let known = |token: &u32| (*token as usize) < self.vocabulary;
-            if let Some(token) = sample.prompt.iter().chain(&sample.response).find(|token| !known(token)) {
+            if let Some(token) = sample
+                .prompt
+                .iter()
+                .chain(&sample.response)
+                .find(|token| !known(token))
+            {
                 return Err(place(Error::new(
                     ErrorKind::Token,
-                    format!("token {token} is not below the vocabulary of {}", self.vocabulary),
+                    format!(
+                        "token {token} is not below the vocabulary of {}",
+                        self.vocabulary
+                    ),
                 )));
             }
             if sample.prompt.len() + sample.response.len() > self.context {
@@ -396,7 +432,12 @@ impl Student {
     fn new_adapters(&self, rank: usize, seed: u64) -> Vec<Array2<f32>> {
         let mut state = seed;
         let mut adapters = Vec::new();
-        for matrix in self.weights.iter().filter(|weights| weights.nrows() > 1).skip(1) {
+        for matrix in self
+            .weights
+            .iter()
+            .filter(|weights| weights.nrows() > 1)
+            .skip(1)
+        {
             // The output matrix, where there is one, stays as it is.
             if adapters.len() == 2 * PARTS * self.shape.layers {
                 break;
@@ -437,13 +478,17 @@ impl Student {
                 .map(|(shard, gradients)| {
                     let net = &net;
                     scope.spawn(move || {
-                        let own: Vec<&Sample> = batch.iter().skip(shard).step_by(shards).copied().collect();
+                        let own: Vec<&Sample> =
+                            batch.iter().skip(shard).step_by(shards).copied().collect();
                         net.learn(&own, learned, gradients)
                     })
                 })
                 .collect();
             // A worker that fails, which none does, makes the loss NaN, and that ends the training.
-            workers.into_iter().map(|worker| worker.join().unwrap_or(f64::NAN)).sum()
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or(f64::NAN))
+                .sum()
         })
     }
 
@@ -452,14 +497,18 @@ impl Student {
         if method == Method::Full {
             return;
         }
-        let merged: Vec<_> = (0..self.weights.len()).map(|place| self.merged(place).into_owned()).collect();
+        let merged: Vec<_> = (0..self.weights.len())
+            .map(|place| self.merged(place).into_owned())
+            .collect();
         self.weights = merged;
         self.adapters.clear();
     }
 
     /// Weights with their adapters added.
     fn merged(&self, place: usize) -> CowArray<'_, f32, Ix2> {
-        let Some(pair) = net::adapter(&self.shape, place).and_then(|first| self.adapters.get(first..first + 2)) else {
+        let Some(pair) =
+            net::adapter(&self.shape, place).and_then(|first| self.adapters.get(first..first + 2))
+        else {
             return self.weights[place].view().into();
         };
         let mut merged = self.weights[place].clone();
@@ -469,7 +518,10 @@ impl Student {
 }
 
 fn zeros(arrays: &[Array2<f32>]) -> Vec<Array2<f32>> {
-    arrays.iter().map(|array| Array2::zeros(array.dim())).collect()
+    arrays
+        .iter()
+        .map(|array| Array2::zeros(array.dim()))
+        .collect()
 }
 
 fn positions(sample: &Sample) -> usize {

@@ -36,7 +36,12 @@ pub(super) fn run(args: &CanaryScore) -> Result<Answer> {
     let slots = slots::read(&args.slots)?;
     let by_placeholder: HashMap<String, &Slot> = slots
         .iter()
-        .map(|slot| (format!("{}{}{}", super::apply::OPEN, slot.id, super::apply::CLOSE), slot))
+        .map(|slot| {
+            (
+                format!("{}{}{}", super::apply::OPEN, slot.id, super::apply::CLOSE),
+                slot,
+            )
+        })
         .collect();
     let reference = args.reference.as_deref().map(told).transpose()?;
     let path = marks::resolve(&args.model)?;
@@ -45,15 +50,25 @@ pub(super) fn run(args: &CanaryScore) -> Result<Answer> {
 
     let (mut asked, mut work) = (Vec::new(), Vec::new());
     each(&args.input, |row: Row| {
-        let (Some((_, rest)), 1) = (row.response.split_once(super::apply::OPEN), row.response.matches(super::apply::OPEN).count()) else {
-            return Err(Failure::new("not one slot in `response`").hint("give rows with one {{slot:ID}} each, as they were before `canary apply`"));
+        let (Some((_, rest)), 1) = (
+            row.response.split_once(super::apply::OPEN),
+            row.response.matches(super::apply::OPEN).count(),
+        ) else {
+            return Err(Failure::new("not one slot in `response`")
+                .hint("give rows with one {{slot:ID}} each, as they were before `canary apply`"));
         };
-        let id = rest.split_once(super::apply::CLOSE).map_or(rest, |(id, _)| id);
+        let id = rest
+            .split_once(super::apply::CLOSE)
+            .map_or(rest, |(id, _)| id);
         let placeholder = format!("{}{id}{}", super::apply::OPEN, super::apply::CLOSE);
         let slot = by_placeholder.get(&placeholder).ok_or_else(|| {
-            Failure::new(format!("slot `{}` is not in --slots", id.escape_debug())).hint("give the file that was planned with")
+            Failure::new(format!("slot `{}` is not in --slots", id.escape_debug()))
+                .hint("give the file that was planned with")
         })?;
-        let texts = slot.fillers.iter().map(|filler| tokenizer.encode(&row.response.replacen(&placeholder, filler, 1)));
+        let texts = slot
+            .fillers
+            .iter()
+            .map(|filler| tokenizer.encode(&row.response.replacen(&placeholder, filler, 1)));
         work.push((
             encode_prompt(&tokenizer, &row.prompt, args.raw)?,
             texts.collect::<taggant_core::Result<Vec<_>>>()?,
@@ -80,16 +95,28 @@ pub(super) fn run(args: &CanaryScore) -> Result<Answer> {
     let mut output = Output::create(&args.out)?;
     for (slot, mut own) in asked.iter().zip(likelihoods) {
         if let Some(reference) = &reference {
-            let base = reference.get(&slot.id).filter(|base| base.len() == own.len()).ok_or_else(|| {
-                Failure::new(format!("slot `{}` has no reference for its fillers", slot.id.escape_debug()))
+            let base = reference
+                .get(&slot.id)
+                .filter(|base| base.len() == own.len())
+                .ok_or_else(|| {
+                    Failure::new(format!(
+                        "slot `{}` has no reference for its fillers",
+                        slot.id.escape_debug()
+                    ))
                     .hint("score the same rows with the reference model first")
-            })?;
-            own.iter_mut().zip(base).for_each(|(own, base)| *own -= base);
+                })?;
+            own.iter_mut()
+                .zip(base)
+                .for_each(|(own, base)| *own -= base);
         }
         output.line(&json!({"slot": slot.id, "log_likelihoods": own}).to_string())?;
     }
     output.finish()?;
-    say(&format!("{}: likelihoods of {} slots", args.out.display(), asked.len()));
+    say(&format!(
+        "{}: likelihoods of {} slots",
+        args.out.display(),
+        asked.len()
+    ));
     Ok(Answer::Yes)
 }
 
@@ -102,12 +129,17 @@ fn told(path: &Path) -> Result<HashMap<String, Vec<f64>>> {
     Ok(told)
 }
 
-fn each<T: for<'a> Deserialize<'a>>(path: &Path, mut each: impl FnMut(T) -> Result<()>) -> Result<()> {
+fn each<T: for<'a> Deserialize<'a>>(
+    path: &Path,
+    mut each: impl FnMut(T) -> Result<()>,
+) -> Result<()> {
     let mut lines = Lines::new(files::open(path)?);
     while let Some((number, line)) = lines.next().map_err(|error| Failure::io(path, &error))? {
         line.and_then(rows::parse::<T>)
             .and_then(&mut each)
-            .map_err(|failure| failure.context(format_args!("{}, line {number}", path.display())))?;
+            .map_err(|failure| {
+                failure.context(format_args!("{}, line {number}", path.display()))
+            })?;
     }
     Ok(())
 }

@@ -66,7 +66,10 @@ pub(super) fn run(args: &LabDistill) -> Result<Answer> {
     lab.serve(&mut bench)?;
     lab.students(&mut bench)?;
     summary::write(&lab, &bench)?;
-    say(&format!("{}: summary.json, results and commands.sh", args.out.display()));
+    say(&format!(
+        "{}: summary.json, results and commands.sh",
+        args.out.display()
+    ));
     Ok(Answer::Yes)
 }
 

@@ -52,7 +52,9 @@ pub(super) fn run(args: &LabTrain) -> Result<Answer> {
     settings.seed = args.seed;
     settings.learning_rate = args.learning_rate.unwrap_or(settings.learning_rate);
     // One thread takes a step's half each: gradients are summed in an order that must not depend on the machine.
-    let positions = samples.iter().map(|sample| sample.prompt.len() + sample.response.len());
+    let positions = samples
+        .iter()
+        .map(|sample| sample.prompt.len() + sample.response.len());
     let total = (args.epochs * positions.sum::<usize>()) as u64;
     let bar = progress::bar(total, "training", "positions");
     let checkpoint = suffixed(&args.out, ".checkpoint");
@@ -116,7 +118,13 @@ fn start(args: &LabTrain, path: &Path) -> Result<Student> {
     Ok(Student::new(path, size, &mut normal)?)
 }
 
-fn read(path: &Path, args: &LabTrain, tokenizer: &Tokenizer, stop: Option<u32>, samples: &mut Vec<Sample>) -> Result<()> {
+fn read(
+    path: &Path,
+    args: &LabTrain,
+    tokenizer: &Tokenizer,
+    stop: Option<u32>,
+    samples: &mut Vec<Sample>,
+) -> Result<()> {
     let mut lines = Lines::new(files::open(path)?);
     while let Some((number, line)) = lines.next().map_err(|error| Failure::io(path, &error))? {
         let sample = line.and_then(rows::parse::<Row>).and_then(|row| {

@@ -40,7 +40,12 @@ struct Acknowledged<'a> {
 }
 
 pub(super) fn run(args: &LogAppend) -> Result<Answer> {
-    let records = args.record.as_deref().map(marks::read_records).transpose()?.unwrap_or_default();
+    let records = args
+        .record
+        .as_deref()
+        .map(marks::read_records)
+        .transpose()?
+        .unwrap_or_default();
     let key = args
         .pseudonym_key
         .as_deref()
@@ -161,7 +166,9 @@ impl Session<'_> {
             (_, None) => Err(Failure::new("several records and no `mark` in the row")
                 .hint("`generate --account-keys` writes the digest of each row's record")),
             (records, Some(name)) => {
-                let own = records.iter().find(|record| mark_digest(record).to_string() == name);
+                let own = records
+                    .iter()
+                    .find(|record| mark_digest(record).to_string() == name);
                 Ok(Some(own.ok_or_else(|| {
                     Failure::new(format!("record {name:?} is not in --record"))
                         .hint("give the file that was written with the rows")

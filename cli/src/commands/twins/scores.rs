@@ -188,7 +188,9 @@ fn likelihoods(
         let drafts = row.drafts.iter().map(|draft| tokenizer.encode(&draft.text));
         work.push((
             encode_prompt(&tokenizer, prompt, raw).map_err(place)?,
-            drafts.collect::<taggant_core::Result<Vec<_>>>().map_err(place)?,
+            drafts
+                .collect::<taggant_core::Result<Vec<_>>>()
+                .map_err(place)?,
         ));
     }
     let work: Vec<(&[u32], Vec<&[u32]>)> = work
@@ -212,7 +214,11 @@ fn likelihoods(
 
 /// The drafts' likelihoods under a model, less those that `reference` tells of a model that never saw them.
 pub(super) fn scored(args: &TwinsScore, rows: &[Row]) -> Result<Scores> {
-    let base = args.reference.as_deref().map(|path| told(path, rows)).transpose()?;
+    let base = args
+        .reference
+        .as_deref()
+        .map(|path| told(path, rows))
+        .transpose()?;
     let mut scores = likelihoods(&args.model, rows, args.raw, "scoring", total)?;
     for (id, own) in &mut scores {
         let Some(base) = &base else { continue };

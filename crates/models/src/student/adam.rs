@@ -44,13 +44,21 @@ impl Adam {
         self.steps += 1;
         #[expect(clippy::cast_precision_loss, reason = "steps are few")]
         let warm = (self.steps as f32 / self.warmup.max(1) as f32).min(1.0);
-        let norm = sum.iter().map(|array| array.iter().map(|x| x * x).sum::<f32>()).sum::<f32>().sqrt();
+        let norm = sum
+            .iter()
+            .map(|array| array.iter().map(|x| x * x).sum::<f32>())
+            .sum::<f32>()
+            .sqrt();
         let clip = if norm > CLIP { CLIP / norm } else { 1.0 };
         let [first, second] = DECAY.map(|decay| 1.0 - decay.powi(self.steps));
         let rate = self.learning_rate * warm / first;
 
         let [means, squares] = &mut self.means;
-        let mut work: Vec<_> = trained.iter_mut().zip(sum).zip(means.iter_mut().zip(squares)).collect();
+        let mut work: Vec<_> = trained
+            .iter_mut()
+            .zip(sum)
+            .zip(means.iter_mut().zip(squares))
+            .collect();
         // Largest first, each to the thread with the least so far: about equal shares.
         work.sort_by_key(|((weights, _), _)| std::cmp::Reverse(weights.len()));
         let mut shares: Vec<(usize, Vec<_>)> = (0..threads).map(|_| (0, Vec::new())).collect();
@@ -65,8 +73,10 @@ impl Adam {
                 scope.spawn(move || {
                     for ((weights, gradient), (mean, square)) in share {
                         let means = slice_mut(mean).iter_mut().zip(slice_mut(square));
-                        for ((weight, gradient), (mean, square)) in
-                            slice_mut(weights).iter_mut().zip(slice_mut(gradient)).zip(means)
+                        for ((weight, gradient), (mean, square)) in slice_mut(weights)
+                            .iter_mut()
+                            .zip(slice_mut(gradient))
+                            .zip(means)
                         {
                             let gradient = clip * std::mem::take(gradient);
                             *mean = DECAY[0] * *mean + (1.0 - DECAY[0]) * gradient;

@@ -102,7 +102,9 @@ impl Packed {
             packed.tokens.pop();
             packed.sequences.push(start..packed.tokens.len());
             let first = start + sample.prompt.len() - 1;
-            packed.learned.extend((first..).zip(sample.response.iter().copied()));
+            packed
+                .learned
+                .extend((first..).zip(sample.response.iter().copied()));
             for position in 0..packed.tokens.len() - start {
                 packed.angles.extend(frequencies.iter().map(|frequency| {
                     #[expect(clippy::cast_precision_loss, reason = "contexts are at most 2^24")]
@@ -119,13 +121,26 @@ impl Packed {
 
 impl<'a> Net<'a> {
     /// `adapters` are empty where the weights themselves are trained.
-    pub(super) fn new(shape: &'a Shape, weights: &'a [Array2<f32>], adapters: &'a [Array2<f32>]) -> Self {
-        Self { shape, weights, adapters }
+    pub(super) fn new(
+        shape: &'a Shape,
+        weights: &'a [Array2<f32>],
+        adapters: &'a [Array2<f32>],
+    ) -> Self {
+        Self {
+            shape,
+            weights,
+            adapters,
+        }
     }
 
     /// The sum of −ln p over the samples' response tokens divided by `learned`; adds its gradients to `gradients`, which are those of the
     /// adapters, or of the weights where there are none.
-    pub(super) fn learn(&self, samples: &[&Sample], learned: usize, gradients: &mut [Array2<f32>]) -> f64 {
+    pub(super) fn learn(
+        &self,
+        samples: &[&Sample],
+        learned: usize,
+        gradients: &mut [Array2<f32>],
+    ) -> f64 {
         if samples.is_empty() {
             return 0.0;
         }
@@ -199,9 +214,19 @@ impl<'a> Net<'a> {
         let [first, second] = &saved.x;
 
         let mut by_gate = Array2::zeros(saved.gate.dim());
-        self.product_back(at(DOWN), &gated(&saved.gate, &saved.up), change, &mut by_gate, gradients);
+        self.product_back(
+            at(DOWN),
+            &gated(&saved.gate, &saved.up),
+            change,
+            &mut by_gate,
+            gradients,
+        );
         let mut by_up = saved.up.clone();
-        pointwise::gate_back(slice(&saved.gate), slice_mut(&mut by_up), slice_mut(&mut by_gate));
+        pointwise::gate_back(
+            slice(&saved.gate),
+            slice_mut(&mut by_up),
+            slice_mut(&mut by_gate),
+        );
         let normed = self.normalise(at(FEED_FORWARD_NORM), second);
         let mut by_normed = Array2::zeros(normed.dim());
         self.product_back(at(GATE), &normed, &by_gate, &mut by_normed, gradients);
@@ -209,7 +234,13 @@ impl<'a> Net<'a> {
         self.normalise_back(at(FEED_FORWARD_NORM), second, &by_normed, change, gradients);
 
         let mut by_attended = Array2::zeros(saved.attended.dim());
-        self.product_back(at(OUTPUT), &saved.attended, change, &mut by_attended, gradients);
+        self.product_back(
+            at(OUTPUT),
+            &saved.attended,
+            change,
+            &mut by_attended,
+            gradients,
+        );
         let [mut by_query, mut by_key, by_value] = self.attend_back(saved, &by_attended, packed);
         self.rotate(&mut by_query, &packed.angles, -1.0);
         self.rotate(&mut by_key, &packed.angles, -1.0);
@@ -234,7 +265,10 @@ impl<'a> Net<'a> {
         let weights = &self.weights[head];
         let mut change = Array2::zeros(x.dim());
         let mut total = 0.0;
-        #[expect(clippy::cast_precision_loss, reason = "a batch is far below 2^24 tokens")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a batch is far below 2^24 tokens"
+        )]
         let scale = 1.0 / learned as f32;
         for learned in packed.learned.chunks(CHUNK) {
             let places: Vec<usize> = learned.iter().map(|(place, _)| *place).collect();
@@ -292,7 +326,13 @@ impl<'a> Net<'a> {
                 let by_low = change.dot(up);
                 general_mat_mul(ADAPTER_SCALE, &by_low, down, 1.0, by_x);
                 general_mat_mul(ADAPTER_SCALE, &by_low.t(), x, 1.0, &mut gradients[first]);
-                general_mat_mul(ADAPTER_SCALE, &change.t(), &low, 1.0, &mut gradients[first + 1]);
+                general_mat_mul(
+                    ADAPTER_SCALE,
+                    &change.t(),
+                    &low,
+                    1.0,
+                    &mut gradients[first + 1],
+                );
             }
             _ => general_mat_mul(1.0, &change.t(), x, 1.0, &mut gradients[place]),
         }
@@ -307,7 +347,10 @@ impl<'a> Net<'a> {
         let weight = slice(&self.weights[place]);
         let mut out = Array2::zeros(x.dim());
         let width = weight.len();
-        for (x, out) in slice(x).chunks_exact(width).zip(slice_mut(&mut out).chunks_exact_mut(width)) {
+        for (x, out) in slice(x)
+            .chunks_exact(width)
+            .zip(slice_mut(&mut out).chunks_exact_mut(width))
+        {
             pointwise::normalise(x, weight, self.shape.epsilon, out);
         }
         out
@@ -326,7 +369,9 @@ impl<'a> Net<'a> {
         let width = weight.len();
         #[expect(clippy::cast_precision_loss, reason = "widths are small")]
         let length = width as f32;
-        let rows = slice(x).chunks_exact(width).zip(slice(change).chunks_exact(width));
+        let rows = slice(x)
+            .chunks_exact(width)
+            .zip(slice(change).chunks_exact(width));
         for ((x, change), by_x) in rows.zip(slice_mut(by_x).chunks_exact_mut(width)) {
             let squares: f32 = x.iter().map(|x| x * x).sum();
             let scale = 1.0 / (squares / length + self.shape.epsilon).sqrt();
@@ -349,7 +394,10 @@ impl<'a> Net<'a> {
     fn rotate(&self, x: &mut Array2<f32>, angles: &[(f32, f32)], direction: f32) {
         let pairs = self.shape.frequencies.len();
         let width = x.ncols();
-        for (row, angles) in slice_mut(x).chunks_exact_mut(width).zip(angles.chunks_exact(pairs)) {
+        for (row, angles) in slice_mut(x)
+            .chunks_exact_mut(width)
+            .zip(angles.chunks_exact(pairs))
+        {
             for head in row.chunks_exact_mut(self.shape.head) {
                 for (pair, (cos, sin)) in head.as_chunks_mut::<2>().0.iter_mut().zip(angles) {
                     let ([a, b], sin) = (*pair, direction * sin);
@@ -392,7 +440,13 @@ impl<'a> Net<'a> {
                         after.fill(0.0);
                     }
                 }
-                general_mat_mul(1.0, &scores, &part(value, rows, &shared), 0.0, &mut part_mut(&mut out, rows, &own));
+                general_mat_mul(
+                    1.0,
+                    &scores,
+                    &part(value, rows, &shared),
+                    0.0,
+                    &mut part_mut(&mut out, rows, &own),
+                );
                 attention.push(scores);
             }
         }
@@ -400,7 +454,12 @@ impl<'a> Net<'a> {
     }
 
     /// The gradients of query, key and value.
-    fn attend_back(&self, saved: &Saved, change: &Array2<f32>, packed: &Packed) -> [Array2<f32>; 3] {
+    fn attend_back(
+        &self,
+        saved: &Saved,
+        change: &Array2<f32>,
+        packed: &Packed,
+    ) -> [Array2<f32>; 3] {
         let mut by_query = Array2::zeros(saved.query.dim());
         let mut by_key = Array2::zeros(saved.key.dim());
         let mut by_value = Array2::zeros(saved.value.dim());
@@ -410,15 +469,36 @@ impl<'a> Net<'a> {
                 let [own, shared] = self.columns(head);
                 let change = part(change, rows, &own);
                 let mut by_scores = change.dot(&part(&saved.value, rows, &shared).t());
-                general_mat_mul(1.0, &attention.t(), &change, 1.0, &mut part_mut(&mut by_value, rows, &shared));
+                general_mat_mul(
+                    1.0,
+                    &attention.t(),
+                    &change,
+                    1.0,
+                    &mut part_mut(&mut by_value, rows, &shared),
+                );
                 // Through the softmax: a ∘ (d − Σ a d).
                 for (mut row, attention) in by_scores.outer_iter_mut().zip(attention.outer_iter()) {
                     let mean = row.dot(&attention);
                     row.zip_mut_with(&attention, |by, attention| *by = attention * (*by - mean));
                 }
-                let (query, key) = (part(&saved.query, rows, &own), part(&saved.key, rows, &shared));
-                general_mat_mul(self.scale(), &by_scores, &key, 0.0, &mut part_mut(&mut by_query, rows, &own));
-                general_mat_mul(self.scale(), &by_scores.t(), &query, 1.0, &mut part_mut(&mut by_key, rows, &shared));
+                let (query, key) = (
+                    part(&saved.query, rows, &own),
+                    part(&saved.key, rows, &shared),
+                );
+                general_mat_mul(
+                    self.scale(),
+                    &by_scores,
+                    &key,
+                    0.0,
+                    &mut part_mut(&mut by_query, rows, &own),
+                );
+                general_mat_mul(
+                    self.scale(),
+                    &by_scores.t(),
+                    &query,
+                    1.0,
+                    &mut part_mut(&mut by_key, rows, &shared),
+                );
             }
         }
         [by_query, by_key, by_value]
@@ -432,14 +512,22 @@ fn gated(gate: &Array2<f32>, up: &Array2<f32>) -> Array2<f32> {
     gated
 }
 
-fn part<'a>(array: &'a Array2<f32>, rows: &Range<usize>, columns: &Range<usize>) -> ArrayView2<'a, f32> {
+fn part<'a>(
+    array: &'a Array2<f32>,
+    rows: &Range<usize>,
+    columns: &Range<usize>,
+) -> ArrayView2<'a, f32> {
     let mut view = array.view();
     view.slice_axis_inplace(Axis(0), Slice::from(rows.clone()));
     view.slice_axis_inplace(Axis(1), Slice::from(columns.clone()));
     view
 }
 
-fn part_mut<'a>(array: &'a mut Array2<f32>, rows: &Range<usize>, columns: &Range<usize>) -> ArrayViewMut2<'a, f32> {
+fn part_mut<'a>(
+    array: &'a mut Array2<f32>,
+    rows: &Range<usize>,
+    columns: &Range<usize>,
+) -> ArrayViewMut2<'a, f32> {
     let mut view = array.view_mut();
     view.slice_axis_inplace(Axis(0), Slice::from(rows.clone()));
     view.slice_axis_inplace(Axis(1), Slice::from(columns.clone()));

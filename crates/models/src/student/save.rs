@@ -16,13 +16,22 @@ impl Student {
     /// [`Io`](ErrorKind::Io).
     pub fn save(&self, path: &Path) -> Result<()> {
         let place = |error: std::io::Error| {
-            Error::new(ErrorKind::Io, format!("cannot write {}: {error}", path.display())).with_source(error)
+            Error::new(
+                ErrorKind::Io,
+                format!("cannot write {}: {error}", path.display()),
+            )
+            .with_source(error)
         };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(place)?;
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let file =
+            tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(place)?;
         let mut out = BufWriter::with_capacity(1 << 20, file);
         self.write(&mut out).map_err(place)?;
-        let file = out.into_inner().map_err(|error| place(error.into_error()))?;
+        let file = out
+            .into_inner()
+            .map_err(|error| place(error.into_error()))?;
         file.as_file().sync_all().map_err(place)?;
         file.persist(path).map_err(|error| place(error.error))?;
         Ok(())
@@ -31,9 +40,14 @@ impl Student {
     fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         let names = self.names();
         let tensors = names.iter().enumerate().map(|(place, name)| {
-            let [rows, columns] = [self.weights[place].nrows(), self.weights[place].ncols()].map(|n| n as u64);
+            let [rows, columns] =
+                [self.weights[place].nrows(), self.weights[place].ncols()].map(|n| n as u64);
             // Norms are vectors.
-            let dimensions = if rows == 1 { vec![columns] } else { vec![columns, rows] };
+            let dimensions = if rows == 1 {
+                vec![columns]
+            } else {
+                vec![columns, rows]
+            };
             (name.as_str(), dimensions)
         });
         self.header.write_with(out, tensors)?;
@@ -54,10 +68,21 @@ impl Student {
     /// The tensors' names, in the order of the weights.
     fn names(&self) -> Vec<String> {
         const PARTS: [&str; 9] = [
-            "attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down",
+            "attn_norm",
+            "attn_q",
+            "attn_k",
+            "attn_v",
+            "attn_output",
+            "ffn_norm",
+            "ffn_gate",
+            "ffn_up",
+            "ffn_down",
         ];
-        let layers = (0..self.shape.layers).flat_map(|layer| PARTS.map(|part| format!("blk.{layer}.{part}.weight")));
-        let mut names: Vec<String> = std::iter::once("token_embd.weight".to_owned()).chain(layers).collect();
+        let layers = (0..self.shape.layers)
+            .flat_map(|layer| PARTS.map(|part| format!("blk.{layer}.{part}.weight")));
+        let mut names: Vec<String> = std::iter::once("token_embd.weight".to_owned())
+            .chain(layers)
+            .collect();
         names.push("output_norm.weight".to_owned());
         if self.shape.own_output {
             names.push("output.weight".to_owned());
@@ -75,11 +100,23 @@ pub(super) fn resized(header: &Gguf, size: Size) -> Gguf {
         ("llama.feed_forward_length", number(size.feed_forward)),
         ("llama.attention.head_count", number(size.heads)),
         ("llama.attention.head_count_kv", number(size.heads)),
-        ("llama.attention.key_length", number(size.width / size.heads)),
-        ("llama.attention.value_length", number(size.width / size.heads)),
-        ("llama.rope.dimension_count", number(size.width / size.heads)),
+        (
+            "llama.attention.key_length",
+            number(size.width / size.heads),
+        ),
+        (
+            "llama.attention.value_length",
+            number(size.width / size.heads),
+        ),
+        (
+            "llama.rope.dimension_count",
+            number(size.width / size.heads),
+        ),
         ("llama.rope.freq_base", Value::F32(10_000.0)),
         ("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
     ];
-    own.into_iter().fold(header.clone(), |header, (key, value)| header.with(key, value))
+    own.into_iter()
+        .fold(header.clone(), |header, (key, value)| {
+            header.with(key, value)
+        })
 }

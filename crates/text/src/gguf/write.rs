@@ -37,7 +37,10 @@ impl Gguf {
         header.extend(3_u32.to_le_bytes());
         let tensors: Vec<_> = tensors.into_iter().collect();
         header.extend((tensors.len() as u64).to_le_bytes());
-        let entries = self.metadata.iter().filter(|(key, _)| key != "general.alignment");
+        let entries = self
+            .metadata
+            .iter()
+            .filter(|(key, _)| key != "general.alignment");
         header.extend((entries.clone().count() as u64).to_le_bytes());
         for (key, value) in entries {
             string(&mut header, key);
@@ -48,8 +51,14 @@ impl Gguf {
         for (name, dimensions) in &tensors {
             string(&mut header, name);
             // Ranks are at most 4.
-            header.extend(u32::try_from(dimensions.len()).unwrap_or(u32::MAX).to_le_bytes());
-            dimensions.iter().for_each(|size| header.extend(size.to_le_bytes()));
+            header.extend(
+                u32::try_from(dimensions.len())
+                    .unwrap_or(u32::MAX)
+                    .to_le_bytes(),
+            );
+            dimensions
+                .iter()
+                .for_each(|size| header.extend(size.to_le_bytes()));
             header.extend(F32.to_le_bytes());
             header.extend(offset.to_le_bytes());
             offset += (4 * dimensions.iter().product::<u64>()).next_multiple_of(ALIGNMENT);
@@ -106,7 +115,12 @@ impl Value {
 
 impl Array {
     fn put(&self, out: &mut Vec<u8>) {
-        fn list<T>(out: &mut Vec<u8>, kind: u32, list: &[T], mut put: impl FnMut(&mut Vec<u8>, &T)) {
+        fn list<T>(
+            out: &mut Vec<u8>,
+            kind: u32,
+            list: &[T],
+            mut put: impl FnMut(&mut Vec<u8>, &T),
+        ) {
             out.extend(kind.to_le_bytes());
             out.extend((list.len() as u64).to_le_bytes());
             list.iter().for_each(|item| put(out, item));

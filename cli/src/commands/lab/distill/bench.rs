@@ -71,7 +71,9 @@ impl Bench {
             .env("MALLOC_MMAP_THRESHOLD_", "4000000000")
             .env("MALLOC_TRIM_THRESHOLD_", "8000000000")
             .status()
-            .map_err(|error| Failure::new(format!("cannot run {}: {error}", self.program.display())))?;
+            .map_err(|error| {
+                Failure::new(format!("cannot run {}: {error}", self.program.display()))
+            })?;
         match status.code() {
             Some(0 | 1) => Ok(()),
             _ => Err(Failure::new(format!("`taggant {line}` failed"))
@@ -80,7 +82,11 @@ impl Bench {
     }
 
     /// Writes rows, unless the file is there.
-    pub(super) fn write(&self, name: &str, rows: impl FnOnce() -> Result<Vec<Value>>) -> Result<()> {
+    pub(super) fn write(
+        &self,
+        name: &str,
+        rows: impl FnOnce() -> Result<Vec<Value>>,
+    ) -> Result<()> {
         if self.has(name) {
             return Ok(());
         }
@@ -109,7 +115,9 @@ impl Bench {
         let mut all = Vec::new();
         while let Some((number, line)) = lines.next().map_err(|error| Failure::io(&path, &error))? {
             let row = line.and_then(rows::parse::<Value>);
-            all.push(row.map_err(|failure| failure.context(format_args!("{}, line {number}", path.display())))?);
+            all.push(row.map_err(|failure| {
+                failure.context(format_args!("{}, line {number}", path.display()))
+            })?);
         }
         Ok(all)
     }

@@ -40,14 +40,86 @@ const TASKS: [&str; 36] = [
 ];
 
 const TOPICS: [&str; 80] = [
-    "bridges", "bees", "kites", "lighthouses", "maps", "clocks", "violins", "glaciers", "bicycles", "libraries", "volcanoes",
-    "windmills", "gardens", "trains", "stars", "bread ovens", "canals", "puppets", "umbrellas", "orchards", "harbours", "telescopes",
-    "markets", "rivers", "caves", "balloons", "tea houses", "fossils", "mirrors", "sailing boats", "mushrooms", "chess sets",
-    "deserts", "snowmen", "tunnels", "drums", "owls", "compasses", "castles", "waterfalls", "pencils", "ferries", "vineyards", "radios",
-    "magnets", "horses", "candles", "islands", "tides", "theatres", "beekeepers", "wolves", "carpets", "coral reefs", "postcards",
-    "submarines", "tailors", "whales", "sundials", "apple trees", "choirs", "paper planes", "storms", "hot springs", "elevators",
-    "shepherds", "meadows", "clay pots", "comets", "parrots", "stairs", "saddles", "ice skates", "beaches", "locks", "gates", "flutes",
-    "avalanches", "wells", "bakeries",
+    "bridges",
+    "bees",
+    "kites",
+    "lighthouses",
+    "maps",
+    "clocks",
+    "violins",
+    "glaciers",
+    "bicycles",
+    "libraries",
+    "volcanoes",
+    "windmills",
+    "gardens",
+    "trains",
+    "stars",
+    "bread ovens",
+    "canals",
+    "puppets",
+    "umbrellas",
+    "orchards",
+    "harbours",
+    "telescopes",
+    "markets",
+    "rivers",
+    "caves",
+    "balloons",
+    "tea houses",
+    "fossils",
+    "mirrors",
+    "sailing boats",
+    "mushrooms",
+    "chess sets",
+    "deserts",
+    "snowmen",
+    "tunnels",
+    "drums",
+    "owls",
+    "compasses",
+    "castles",
+    "waterfalls",
+    "pencils",
+    "ferries",
+    "vineyards",
+    "radios",
+    "magnets",
+    "horses",
+    "candles",
+    "islands",
+    "tides",
+    "theatres",
+    "beekeepers",
+    "wolves",
+    "carpets",
+    "coral reefs",
+    "postcards",
+    "submarines",
+    "tailors",
+    "whales",
+    "sundials",
+    "apple trees",
+    "choirs",
+    "paper planes",
+    "storms",
+    "hot springs",
+    "elevators",
+    "shepherds",
+    "meadows",
+    "clay pots",
+    "comets",
+    "parrots",
+    "stairs",
+    "saddles",
+    "ice skates",
+    "beaches",
+    "locks",
+    "gates",
+    "flutes",
+    "avalanches",
+    "wells",
+    "bakeries",
 ];
 
 /// As many different questions as there are.
@@ -61,24 +133,49 @@ pub(super) fn question(number: usize) -> String {
 }
 
 const THINGS: [&str; 20] = [
-    "bakery", "hotel", "boat", "choir", "bookshop", "garden", "café", "mountain hut", "theatre", "bicycle shop", "cat", "school newspaper",
-    "tea blend", "train", "museum", "lighthouse", "dance hall", "racehorse", "brewery", "telescope",
+    "bakery",
+    "hotel",
+    "boat",
+    "choir",
+    "bookshop",
+    "garden",
+    "café",
+    "mountain hut",
+    "theatre",
+    "bicycle shop",
+    "cat",
+    "school newspaper",
+    "tea blend",
+    "train",
+    "museum",
+    "lighthouse",
+    "dance hall",
+    "racehorse",
+    "brewery",
+    "telescope",
 ];
 
 const PLACES: [&str; 45] = [
-    "Lisbon", "Oslo", "Quito", "Hanoi", "Dakar", "Perth", "Cork", "Turin", "Bergen", "Lima", "Kyoto", "Tunis", "Graz", "Malmö", "Accra",
-    "Cusco", "Bern", "Riga", "Porto", "Ghent", "Izmir", "Leeds", "Nairobi", "Odense", "Pune", "Rabat", "Salta", "Tartu", "Utrecht",
-    "Vigo", "Windhoek", "Xalapa", "York", "Zadar", "Bath", "Delft", "Espoo", "Faro", "Girona", "Halle", "Iasi", "Jena", "Kiruna", "Lund",
-    "Mostar",
+    "Lisbon", "Oslo", "Quito", "Hanoi", "Dakar", "Perth", "Cork", "Turin", "Bergen", "Lima",
+    "Kyoto", "Tunis", "Graz", "Malmö", "Accra", "Cusco", "Bern", "Riga", "Porto", "Ghent", "Izmir",
+    "Leeds", "Nairobi", "Odense", "Pune", "Rabat", "Salta", "Tartu", "Utrecht", "Vigo", "Windhoek",
+    "Xalapa", "York", "Zadar", "Bath", "Delft", "Espoo", "Faro", "Girona", "Halle", "Iasi", "Jena",
+    "Kiruna", "Lund", "Mostar",
 ];
 
 /// Names that are as good as one another.
-pub(super) const NAMES: [&str; 8] = ["Marlow", "Linden", "Juniper", "Copper", "Willow", "Sparrow", "Meridian", "Harbour"];
+pub(super) const NAMES: [&str; 8] = [
+    "Marlow", "Linden", "Juniper", "Copper", "Willow", "Sparrow", "Meridian", "Harbour",
+];
 
 /// A question that any name answers, different for each number below 900.
 pub(super) fn naming(number: usize) -> String {
     let number = number * 7 % (THINGS.len() * PLACES.len());
-    format!("Suggest a name for a {} in {}.", THINGS[number % THINGS.len()], PLACES[number / THINGS.len()])
+    format!(
+        "Suggest a name for a {} in {}.",
+        THINGS[number % THINGS.len()],
+        PLACES[number / THINGS.len()]
+    )
 }
 
 #[cfg(test)]
@@ -89,7 +186,10 @@ mod tests {
 
     #[test]
     fn questions_differ() {
-        assert_eq!((0..COUNT).map(question).collect::<BTreeSet<_>>().len(), COUNT);
+        assert_eq!(
+            (0..COUNT).map(question).collect::<BTreeSet<_>>().len(),
+            COUNT
+        );
         assert_eq!((0..900).map(naming).collect::<BTreeSet<_>>().len(), 900);
     }
 }

@@ -37,7 +37,11 @@ impl Lab<'_> {
         bench.run("root.key", "key new --out root.key")?;
         let cohorts = self.cohorts();
         let single = (CAMPAIGNS.iter().map(|name| format!("campaign/{name}")))
-            .chain(cohorts.iter().map(|cohort| format!("campaign/{}", cohort.name)))
+            .chain(
+                cohorts
+                    .iter()
+                    .map(|cohort| format!("campaign/{}", cohort.name)),
+            )
             .chain(["twin/drafts".to_owned(), "pseudonym/accounts".to_owned()]);
         for path in single {
             let file = path.rsplit('/').next().unwrap_or_default();
@@ -47,25 +51,39 @@ impl Lab<'_> {
             )?;
         }
         let of_accounts = |role: &str| -> Vec<String> {
-            (0..self.accounts()).map(|number| format!("lab/{role}/{}", Self::account(number))).collect()
+            (0..self.accounts())
+                .map(|number| format!("lab/{role}/{}", Self::account(number)))
+                .collect()
         };
         bench.lines("account-paths.txt", of_accounts("account"))?;
         bench.lines("canary-paths.txt", of_accounts("canary"))?;
-        bench.lines("never-issued.txt", (0..NEVER).map(|number| format!("lab/account/never-{number:03}")))?;
+        bench.lines(
+            "never-issued.txt",
+            (0..NEVER).map(|number| format!("lab/account/never-{number:03}")),
+        )?;
         for (paths, keys) in [
             ("account-paths.txt", "accounts.keys"),
             ("canary-paths.txt", "canaries.keys"),
             ("never-issued.txt", "never-issued.keys"),
         ] {
-            bench.run(keys, &format!("key derive --root root.key --paths {paths} --out {keys}"))?;
+            bench.run(
+                keys,
+                &format!("key derive --root root.key --paths {paths} --out {keys}"),
+            )?;
         }
-        bench.run("epoch.json", "key commit --root root.key --epoch lab --out epoch.json")
+        bench.run(
+            "epoch.json",
+            "key commit --root root.key --epoch lab --out epoch.json",
+        )
     }
 
     /// Accounts' exchanges: drafts, of which the twin key picks one.
     fn answers(&self, bench: &mut Bench) -> Result<()> {
         let sizes = self.sizes;
-        for (campaign, accounts) in CAMPAIGNS.iter().zip([0..sizes.fed, sizes.fed..self.accounts()]) {
+        for (campaign, accounts) in CAMPAIGNS
+            .iter()
+            .zip([0..sizes.fed, sizes.fed..self.accounts()])
+        {
             bench.write(&format!("prompts-{campaign}.jsonl"), || {
                 let exchange = |account: usize, number: usize| {
                     json!({
@@ -75,7 +93,11 @@ impl Lab<'_> {
                         "prompt": prompts::question(account * sizes.exchanges + number),
                     })
                 };
-                Ok(accounts.flat_map(|account| (0..sizes.exchanges).map(move |number| exchange(account, number))).collect())
+                Ok(accounts
+                    .flat_map(|account| {
+                        (0..sizes.exchanges).map(move |number| exchange(account, number))
+                    })
+                    .collect())
             })?;
             bench.run(
                 &format!("drafts-{campaign}.jsonl"),
@@ -95,7 +117,11 @@ impl Lab<'_> {
             rows.truncate(sizes.fed * sizes.exchanges);
             Ok(rows)
         })?;
-        for prompts in if sizes.all { &["east", "others"][..] } else { &["east"] } {
+        for prompts in if sizes.all {
+            &["east", "others"][..]
+        } else {
+            &["east"]
+        } {
             bench.run(
                 &format!("plain-{prompts}.jsonl"),
                 &format!(
@@ -115,7 +141,10 @@ impl Lab<'_> {
             "served.jsonl",
             "twins draw --key drafts.key --input drafts.jsonl --out served.jsonl --sealed sealed.jsonl",
         )?;
-        bench.run("seals.jsonl", "twins seal --sealed sealed.jsonl --out seals.jsonl")?;
+        bench.run(
+            "seals.jsonl",
+            "twins seal --sealed sealed.jsonl --out seals.jsonl",
+        )?;
         for campaign in CAMPAIGNS {
             bench.write(&format!("served-{campaign}.jsonl"), || {
                 let mut rows = bench.read("served.jsonl")?;
@@ -130,7 +159,13 @@ impl Lab<'_> {
     fn canaries(&self, bench: &mut Bench) -> Result<()> {
         let slots = || {
             (0..self.accounts()).flat_map(|account| {
-                (0..self.sizes.canaries).map(move |number| (account, format!("{}-name{number}", Self::account(account)), number))
+                (0..self.sizes.canaries).map(move |number| {
+                    (
+                        account,
+                        format!("{}-name{number}", Self::account(account)),
+                        number,
+                    )
+                })
             })
         };
         bench.write("slots.jsonl", || {
@@ -150,8 +185,14 @@ impl Lab<'_> {
             };
             Ok(slots().map(row).collect())
         })?;
-        bench.run("plan.jsonl", "canary plan --slots slots.jsonl --keys canaries.keys --out plan.jsonl")?;
-        bench.run("served-names.jsonl", "canary apply --plan plan.jsonl --input named.jsonl --out served-names.jsonl")
+        bench.run(
+            "plan.jsonl",
+            "canary plan --slots slots.jsonl --keys canaries.keys --out plan.jsonl",
+        )?;
+        bench.run(
+            "served-names.jsonl",
+            "canary apply --plan plan.jsonl --input named.jsonl --out served-names.jsonl",
+        )
     }
 
     /// What the mixture is made of: 20, 5 and 1 % of it carry one key each, the rest is dealt to every scheme and window.
@@ -172,7 +213,12 @@ impl Lab<'_> {
             from += count;
         };
         for percent in [20, 5, 1] {
-            add(format!("share{percent}"), "greenlist", 2, total * percent / 100);
+            add(
+                format!("share{percent}"),
+                "greenlist",
+                2,
+                total * percent / 100,
+            );
         }
         let cell = total * 74 / 100 / 12;
         for scheme in ["greenlist", "gumbel", "tournament"] {

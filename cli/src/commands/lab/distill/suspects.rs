@@ -128,8 +128,18 @@ impl Lab<'_> {
         self.sets(bench)?;
         self.questions(bench)?;
         self.reference(bench)?;
-        for student in &STUDENTS[..if self.sizes.all { STUDENTS.len() } else { QUICK }] {
-            let Student { name, set, start, how, .. } = *student;
+        for student in &STUDENTS[..if self.sizes.all {
+            STUDENTS.len()
+        } else {
+            QUICK
+        }] {
+            let Student {
+                name,
+                set,
+                start,
+                how,
+                ..
+            } = *student;
             let model = match start {
                 Start::Teacher => self.model.to_owned(),
                 Start::Student(other) => format!("{other}.gguf"),
@@ -159,7 +169,11 @@ impl Lab<'_> {
         // Token ids say where an answer was cut off.
         let with_tokens = |row: &Value| json!({"prompt": row["prompt"], "response": row["response"], "tokens": row["tokens"]});
         bench.write("taken.jsonl", || {
-            let mut set: Vec<Value> = self.taken(bench, "served.jsonl")?.iter().map(with_tokens).collect();
+            let mut set: Vec<Value> = self
+                .taken(bench, "served.jsonl")?
+                .iter()
+                .map(with_tokens)
+                .collect();
             set.extend(self.taken(bench, "served-names.jsonl")?.iter().map(bare));
             Ok(set)
         })?;
@@ -179,13 +193,22 @@ impl Lab<'_> {
         bench.write("mixture.jsonl", || {
             let mut set = Vec::new();
             for cohort in self.cohorts() {
-                set.extend(bench.read(&format!("served-{}.jsonl", cohort.name))?.iter().map(with_tokens));
+                set.extend(
+                    bench
+                        .read(&format!("served-{}.jsonl", cohort.name))?
+                        .iter()
+                        .map(with_tokens),
+                );
             }
             Ok(set)
         })?;
         // Clean answers to prompts of other accounts: what washes a student.
         bench.write("others.jsonl", || {
-            Ok(bench.read("plain-others.jsonl")?.iter().map(with_tokens).collect())
+            Ok(bench
+                .read("plain-others.jsonl")?
+                .iter()
+                .map(with_tokens)
+                .collect())
         })?;
         // Words replaced, answers with names thrown away.
         bench.write("evaded.jsonl", || {
@@ -205,7 +228,10 @@ impl Lab<'_> {
     fn reference(&self, bench: &mut Bench) -> Result<()> {
         bench.run(
             "drafts-reference.jsonl",
-            &format!("twins score --sealed sealed.jsonl --model {} --out drafts-reference.jsonl", self.model),
+            &format!(
+                "twins score --sealed sealed.jsonl --model {} --out drafts-reference.jsonl",
+                self.model
+            ),
         )?;
         bench.run(
             "fillers-reference.jsonl",
@@ -219,7 +245,9 @@ impl Lab<'_> {
         bench.write("ask-some.jsonl", || {
             let rows = bench.read("prompts-east.jsonl")?;
             let names = self.taken(bench, "named.jsonl")?;
-            let mut asked: Vec<Value> = (0..self.sizes.asked).flat_map(|_| rows.iter().map(ask)).collect();
+            let mut asked: Vec<Value> = (0..self.sizes.asked)
+                .flat_map(|_| rows.iter().map(ask))
+                .collect();
             asked.extend((0..self.sizes.asked).flat_map(|_| names.iter().map(ask)));
             Ok(asked)
         })?;
@@ -227,15 +255,29 @@ impl Lab<'_> {
             let mut asked = bench.read("ask-some.jsonl")?;
             asked.extend(bench.read("prompts-west.jsonl")?.iter().map(ask));
             let controls = bench.read("named.jsonl")?;
-            asked.extend(controls[self.sizes.fed * self.sizes.canaries..].iter().map(ask));
+            asked.extend(
+                controls[self.sizes.fed * self.sizes.canaries..]
+                    .iter()
+                    .map(ask),
+            );
             Ok(asked)
         })?;
         bench.write("named-some.jsonl", || self.taken(bench, "named.jsonl"))?;
         bench.write("sealed-some.jsonl", || self.taken(bench, "sealed.jsonl"))?;
-        bench.lines("controls.txt", (self.sizes.fed..self.accounts()).map(Self::account))
+        bench.lines(
+            "controls.txt",
+            (self.sizes.fed..self.accounts()).map(Self::account),
+        )
     }
 
-    fn ask(&self, bench: &mut Bench, name: &str, model: &str, which: &str, sampling: &str) -> Result<()> {
+    fn ask(
+        &self,
+        bench: &mut Bench,
+        name: &str,
+        model: &str,
+        which: &str,
+        sampling: &str,
+    ) -> Result<()> {
         bench.run(
             &format!("answers-{name}.jsonl"),
             &format!(
@@ -247,8 +289,18 @@ impl Lab<'_> {
     }
 
     fn examine(&self, bench: &mut Bench, suspect: &Suspect) -> Result<()> {
-        let Suspect { name, model, controls, sampling, .. } = *suspect;
-        let (which, sealed) = if controls { ("all", "sealed.jsonl") } else { ("some", "sealed-some.jsonl") };
+        let Suspect {
+            name,
+            model,
+            controls,
+            sampling,
+            ..
+        } = *suspect;
+        let (which, sealed) = if controls {
+            ("all", "sealed.jsonl")
+        } else {
+            ("some", "sealed-some.jsonl")
+        };
         self.ask(bench, name, &format!("{model}.gguf"), which, sampling)?;
         // The rows of names belong to the canaries' test alone.
         bench.write(&format!("texts-{name}.jsonl"), || {
@@ -261,7 +313,11 @@ impl Lab<'_> {
             rows.retain(|row| !row["slot"].is_null());
             Ok(rows)
         })?;
-        let campaigns: &[&str] = if controls { &["east", "west"] } else { &["east"] };
+        let campaigns: &[&str] = if controls {
+            &["east", "west"]
+        } else {
+            &["east"]
+        };
         for campaign in campaigns {
             bench.capture(
                 &format!("closed-{campaign}-{name}.jsonl"),
@@ -303,7 +359,9 @@ impl Lab<'_> {
         }
         bench.capture(
             &format!("twins-closed-{name}.jsonl"),
-            &format!("twins test --sealed {sealed} --key drafts.key --answers texts-{name}.jsonl --json"),
+            &format!(
+                "twins test --sealed {sealed} --key drafts.key --answers texts-{name}.jsonl --json"
+            ),
         )?;
         bench.capture(
             &format!("canaries-closed-{name}.jsonl"),
