@@ -629,6 +629,21 @@ pub(crate) enum Lab {
     Distill(LabDistill),
     /// Train a student on answers
     Train(LabTrain),
+    /// Perplexity of answers under a model
+    Quality(LabQuality),
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct LabQuality {
+    /// A GGUF file, or the name of a pulled model
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) model: String,
+    /// Rows with `prompt` and `response` or `tokens`, as JSONL
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+    /// Give prompts as they are, without the model's chat template
+    #[arg(long)]
+    pub(crate) raw: bool,
 }
 
 #[derive(Debug, Group)]

@@ -1,5 +1,6 @@
 //! Curves of power against size, as SVG.
 
+mod lines;
 mod ranking;
 
 use plotters::coord::Shift;
@@ -10,6 +11,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::failure::{Failure, Result};
 
+pub(crate) use lines::Lines;
 pub(crate) use ranking::{Ranked, Ranking, Shade};
 
 /// What is drawn.

@@ -1,6 +1,7 @@
-//! `lab distill | train`: real students, and what the tests say of them.
+//! `lab distill | quality | train`: real students, and what the tests say of them.
 
 mod distill;
+mod quality;
 mod train;
 
 use crate::Answer;
@@ -10,6 +11,7 @@ use crate::failure::Result;
 pub(crate) fn run(command: &Lab) -> Result<Answer> {
     match command {
         Lab::Distill(args) => distill::run(args),
+        Lab::Quality(args) => quality::run(args),
         Lab::Train(args) => train::run(args),
     }
 }

@@ -77,7 +77,7 @@ pub enum Stop {
 /// no particular order. Rows that finish make room for the next prompts.
 ///
 /// A response depends on the model, its prompt and its chooser, never on the limits or on the
-/// other prompts.
+/// other prompts. Rows side by side with the same prompt read it once.
 ///
 /// ```
 /// use taggant_models::{Limits, Toy, generate};
@@ -156,16 +156,28 @@ fn work<P: AsRef<[u32]>, C: FnMut(&[f32]) -> Result<u32>>(
 ) -> Result<()> {
     let mut session = model.session();
     let mut rows: Vec<Row<C>> = Vec::new();
+    let mut logits = Vec::new();
     while !desk.is_stopped() {
-        while rows.len() < share
+        // Rows with the prompt of a row that joins with them: they fork from it once it is read.
+        let mut forks: Vec<(usize, Row<C>)> = Vec::new();
+        let first = rows.len();
+        while rows.len() + forks.len() < share
             && let Some(index) = desk.take()
         {
-            session.open();
-            rows.push(Row {
+            let row = Row {
                 index,
                 tokens: Vec::new(),
                 chooser: chooser(index).map_err(|e| e.context(format_args!("row {index}")))?,
-            });
+            };
+            let prompt = |row: &Row<C>| prompts[row.index].as_ref();
+            let same = |other: &Row<C>| prompt(other) == prompt(&row);
+            match rows[first..].iter().position(same) {
+                Some(other) => forks.push((first + other, row)),
+                None => {
+                    session.open();
+                    rows.push(row);
+                }
+            }
         }
         if rows.is_empty() {
             break;
@@ -177,7 +189,13 @@ fn work<P: AsRef<[u32]>, C: FnMut(&[f32]) -> Result<u32>>(
                 None => prompts[row.index].as_ref(),
             })
             .collect();
-        let logits = session.advance(&inputs, Answers::Last)?;
+        logits.clear();
+        logits.extend_from_slice(session.advance(&inputs, Answers::Last)?);
+        for (other, row) in forks {
+            session.fork(other)?;
+            logits.extend_from_within(other * model.vocabulary()..(other + 1) * model.vocabulary());
+            rows.push(row);
+        }
 
         let mut stops = Vec::with_capacity(rows.len());
         for (row, logits) in rows.iter_mut().zip(logits.chunks_exact(model.vocabulary())) {
@@ -285,11 +303,14 @@ mod tests {
     proptest! {
         #[test]
         fn a_response_depends_on_its_prompt_alone(
-            prompts in prop::collection::vec(prop::collection::vec(0..30_u32, 1..9), 0..40),
+            some in prop::collection::vec((prop::collection::vec(0..30_u32, 1..9), 1..4_usize), 0..20),
             max_new_tokens in 1..30_usize,
             batch in 1..50_usize,
             threads in 1..6_usize,
         ) {
+            // Prompts that repeat, as those of drafts do.
+            let prompts: Vec<Vec<u32>> =
+                some.into_iter().flat_map(|(prompt, times)| vec![prompt; times]).collect();
             let model = Toy::new(30, 40).with_stop_tokens(&[4, 9]);
             let limits = Limits::new(max_new_tokens).with_batch(batch).with_threads(threads);
             let responses = run(&model, &prompts, limits);

@@ -35,7 +35,8 @@ pub(super) fn run(args: &LabTrain) -> Result<Answer> {
     let stop = student.stop_tokens().first().copied();
     let mut samples = Vec::new();
     for input in &args.input {
-        read(input, args, &tokenizer, stop, &mut samples)?;
+        let end = |length| stop.filter(|_| length < args.max_tokens);
+        read(input, args.raw, &tokenizer, end, &mut samples)?;
     }
     if samples.is_empty() {
         return Err(Failure::new("no rows to learn from")
@@ -118,11 +119,12 @@ fn start(args: &LabTrain, path: &Path) -> Result<Student> {
     Ok(Student::new(path, size, &mut normal)?)
 }
 
-fn read(
+/// Reads rows as samples; `end` says what ends a response of so many tokens.
+pub(super) fn read(
     path: &Path,
-    args: &LabTrain,
+    raw: bool,
     tokenizer: &Tokenizer,
-    stop: Option<u32>,
+    end: impl Fn(usize) -> Option<u32>,
     samples: &mut Vec<Sample>,
 ) -> Result<()> {
     let mut lines = Lines::new(files::open(path)?);
@@ -139,11 +141,9 @@ fn read(
                         .hint("a row needs one of them"));
                 }
             };
-            if response.len() < args.max_tokens {
-                response.extend(stop);
-            }
+            response.extend(end(response.len()));
             Ok(Sample {
-                prompt: encode_prompt(tokenizer, &prompt, args.raw)?,
+                prompt: encode_prompt(tokenizer, &prompt, raw)?,
                 response,
             })
         });

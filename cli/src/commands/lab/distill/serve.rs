@@ -18,8 +18,8 @@ const NEVER: usize = 200;
 /// A part of the mixture that carries a key of its own.
 pub(super) struct Cohort {
     pub(super) name: String,
-    scheme: &'static str,
-    window: usize,
+    pub(super) scheme: &'static str,
+    pub(super) window: usize,
     /// Its exchanges, counted over the mixture.
     pub(super) exchanges: std::ops::Range<usize>,
 }

@@ -16,20 +16,20 @@ enum Start {
 }
 
 /// A student: what it learns from, how, and how it is examined.
-struct Student {
+pub(super) struct Student {
     name: &'static str,
     /// Training set.
     set: &'static str,
     start: Start,
     /// Arguments of `lab train` beyond the common ones.
     how: &'static str,
-    suspects: &'static [Suspect],
+    pub(super) suspects: &'static [Suspect],
 }
 
 /// A model as it is asked.
 #[derive(Clone, Copy)]
-struct Suspect {
-    name: &'static str,
+pub(super) struct Suspect {
+    pub(super) name: &'static str,
     model: &'static str,
     /// Accounts of the control campaign too, or only those under suspicion.
     controls: bool,
@@ -51,7 +51,7 @@ const fn suspect(name: &'static str, controls: bool) -> Suspect {
 /// Students of the quick size.
 const QUICK: usize = 2;
 
-const STUDENTS: [Student; 7] = [
+pub(super) const STUDENTS: [Student; 7] = [
     Student {
         name: "adapters",
         set: "taken",
@@ -401,6 +401,13 @@ impl Lab<'_> {
                 let rows = bench.read(&format!("prompts-{name}.jsonl"))?;
                 Ok((0..self.sizes.asked).flat_map(|_| rows.clone()).collect())
             })?;
+            bench.capture(
+                &format!("quality-{name}.json"),
+                &format!(
+                    "lab quality --model {} --input served-{name}.jsonl",
+                    self.model
+                ),
+            )?;
             self.ask(bench, &format!("mixed-{name}"), "mixed.gguf", name, ASKING)?;
             bench.run(
                 &format!("plain-{name}.jsonl"),
