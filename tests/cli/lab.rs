@@ -273,9 +273,23 @@ fn the_quick_lab_names_the_fed_accounts_and_nobody_else() {
             .filter_map(|row| row["log10_p"].as_f64());
         assert!(p.fold(0.0, f64::min) > -4.0, "{name}: {innocent:#}");
     }
-    // Every step can be taken again by hand, and a run that is whole does nothing.
+    // Every step can be taken again by hand: what the page for providers shows is what was run. A run that is whole does nothing.
     let commands = desk.read("lab/commands.sh");
-    assert!(commands.lines().all(|line| line.starts_with("taggant ")));
+    let commands: Vec<&str> = commands.lines().collect();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/WALKTHROUGH.md");
+    let page = std::fs::read_to_string(page).unwrap().replace("\\\n", " ");
+    let shown: Vec<String> = page
+        .lines()
+        .filter(|line| line.starts_with("taggant "))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert!(shown.len() > 20);
+    for command in shown {
+        assert!(
+            commands.contains(&command.as_str()),
+            "the lab does not run: {command}"
+        );
+    }
     let again = desk.good("lab distill --quick --out lab");
     assert!(!again.stderr.contains('$'), "{}", again.stderr);
 }
