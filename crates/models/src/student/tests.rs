@@ -1,3 +1,10 @@
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "tests count to a hundred"
+)]
+
 use std::io::Cursor;
 
 use super::*;
