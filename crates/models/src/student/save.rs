@@ -32,6 +32,7 @@ impl Student {
         let file = out
             .into_inner()
             .map_err(|error| place(error.into_error()))?;
+        readable(file.as_file()).map_err(place)?;
         file.as_file().sync_all().map_err(place)?;
         file.persist(path).map_err(|error| place(error.error))?;
         Ok(())
@@ -89,6 +90,19 @@ impl Student {
         }
         names
     }
+}
+
+/// Temporary files are private; a model is as readable as the user's other files.
+#[cfg(unix)]
+fn readable(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable(_: &std::fs::File) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// The header of a file whose model has another size.
