@@ -59,6 +59,22 @@ const OTHERS: [(RGBColor, u32, u32); 5] = [
     (RGBColor(120, 120, 120), 8, 3),
 ];
 
+type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
+
+/// What `draw` puts on a white page, as SVG.
+fn svg(draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Drawn) -> Result<String> {
+    let mut svg = String::new();
+    let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
+    root.fill(&WHITE)
+        .map_err(Into::into)
+        .and_then(|()| draw(&root))
+        .map_err(|error: Box<dyn std::error::Error>| {
+            Failure::new(format!("the plot could not be drawn: {error}"))
+        })?;
+    drop(root);
+    Ok(svg)
+}
+
 impl Plot {
     /// Sizes for a curve: whole numbers, evenly spread on the logarithmic axis.
     pub(crate) fn sizes(range: (f64, f64)) -> Vec<f64> {
@@ -73,19 +89,10 @@ impl Plot {
     }
 
     pub(crate) fn to_svg(&self) -> Result<String> {
-        let mut svg = String::new();
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
-        self.draw(&root)
-            .map_err(|error| Failure::new(format!("the plot could not be drawn: {error}")))?;
-        drop(root);
-        Ok(svg)
+        svg(|root| self.draw(root))
     }
 
-    fn draw(
-        &self,
-        root: &DrawingArea<SVGBackend<'_>, Shift>,
-    ) -> std::result::Result<(), Box<dyn std::error::Error>> {
-        root.fill(&WHITE)?;
+    fn draw(&self, root: &DrawingArea<SVGBackend<'_>, Shift>) -> Drawn {
         let text = |size: i32| (FONT, size).into_font().color(&INK);
         root.draw(&Text::new(self.title.clone(), (24, 18), text(20)))?;
         let (panel, legend) = root

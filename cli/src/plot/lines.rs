@@ -1,11 +1,12 @@
 //! Lines over two plain axes.
 
+use plotters::coord::Shift;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{FONT, GRID, HEIGHT, INK, LEGEND, OTHERS, WIDTH};
-use crate::failure::{Failure, Result};
+use super::{Drawn, FONT, GRID, INK, LEGEND, OTHERS, WIDTH, svg};
+use crate::failure::Result;
 
 /// A chart of lines, at most six.
 pub(crate) struct Lines {
@@ -23,19 +24,10 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn to_svg(&self) -> Result<String> {
-        let mut svg = String::new();
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
-        self.draw(&root)
-            .map_err(|error| Failure::new(format!("the plot could not be drawn: {error}")))?;
-        drop(root);
-        Ok(svg)
+        svg(|root| self.draw(root))
     }
 
-    fn draw(
-        &self,
-        root: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-    ) -> std::result::Result<(), Box<dyn std::error::Error>> {
-        root.fill(&WHITE)?;
+    fn draw(&self, root: &DrawingArea<SVGBackend<'_>, Shift>) -> Drawn {
         let text = |size: i32| (FONT, size).into_font().color(&INK);
         root.draw(&Text::new(self.title.clone(), (24, 18), text(20)))?;
         let (panel, legend) = root

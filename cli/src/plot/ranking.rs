@@ -3,8 +3,8 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::{ASKED, Axis, FONT, GRID, HEIGHT, INK, OTHERS, WIDTH, short, ticks};
-use crate::failure::{Failure, Result};
+use super::{ASKED, Axis, Drawn, FONT, GRID, INK, OTHERS, short, svg, ticks};
+use crate::failure::Result;
 
 /// What is drawn.
 pub(crate) struct Ranking {
@@ -37,12 +37,7 @@ const LATER: f64 = 150.0;
 
 impl Ranking {
     pub(crate) fn to_svg(&self) -> Result<String> {
-        let mut svg = String::new();
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
-        self.draw(&root)
-            .map_err(|error| Failure::new(format!("the plot could not be drawn: {error}")))?;
-        drop(root);
-        Ok(svg)
+        svg(|root| self.draw(root))
     }
 
     /// Rank, the number of accounts in question up to it, and the point, smallest p-value first.
@@ -62,11 +57,7 @@ impl Ranking {
             .collect()
     }
 
-    fn draw(
-        &self,
-        root: &DrawingArea<SVGBackend<'_>, Shift>,
-    ) -> std::result::Result<(), Box<dyn std::error::Error>> {
-        root.fill(&WHITE)?;
+    fn draw(&self, root: &DrawingArea<SVGBackend<'_>, Shift>) -> Drawn {
         let text = |size: i32| (FONT, size).into_font().color(&INK);
         root.draw(&Text::new(self.title.clone(), (24, 18), text(20)))?;
         let panel = root.margin(50, 10, 10, 0);

@@ -11,6 +11,7 @@ use super::evidence::Source;
 use super::json;
 use crate::args::{Attribute, Rule};
 use crate::failure::Result;
+use crate::output::CheckLine;
 
 /// Accounts shown to a person, and clusters; `--json` gives all.
 const SHOWN: usize = 20;
@@ -211,13 +212,7 @@ pub(super) fn objects(
             |source| json!({"kind": source.name, "file": source.file, "accounts": source.accounts}),
         )
         .collect();
-    let checks: Vec<Value> = findings
-        .checks()
-        .iter()
-        .map(|check| {
-            json!({"name": check.name, "status": check.status.name(), "detail": check.status.detail()})
-        })
-        .collect();
+    let checks = CheckLine::all(&findings.checks());
     let all = json!({
         "pooled": true,
         "accounts": counts.accounts,

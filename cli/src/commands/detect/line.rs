@@ -9,6 +9,7 @@ use taggant_detector::{Passage, Report};
 use taggant_text::Tokenizer;
 
 use crate::failure::{Failure, Result};
+use crate::output::CheckLine;
 
 /// The table's head.
 pub(super) const HEAD: &str = "      id  tokens   units    p-value  verdict";
@@ -99,13 +100,6 @@ struct Line<'a> {
     checks: Vec<CheckLine>,
 }
 
-#[derive(Serialize)]
-struct CheckLine {
-    name: &'static str,
-    status: &'static str,
-    detail: String,
-}
-
 /// A marked passage: token positions, end excluded.
 #[derive(Debug, Serialize)]
 pub(super) struct PassageLine {
@@ -182,11 +176,6 @@ fn reason(report: &Report) -> Option<String> {
 
 /// One JSON object.
 pub(super) fn json(id: Option<Value>, report: &Report, extras: &Extras) -> Result<String> {
-    let checks = report.checks().into_iter().map(|check| CheckLine {
-        name: check.name,
-        status: check.status.name(),
-        detail: check.status.detail().to_owned(),
-    });
     let line = Line {
         pooled: id.is_none().then_some(true),
         id,
@@ -204,7 +193,7 @@ pub(super) fn json(id: Option<Value>, report: &Report, extras: &Extras) -> Resul
         passages: extras.passages.as_deref(),
         decoys: extras.decoys.as_deref(),
         entropy_weighted: extras.entropy.as_deref(),
-        checks: checks.collect(),
+        checks: CheckLine::all(&report.checks()),
     };
     serde_json::to_string(&line).map_err(|error| Failure::new(error.to_string()))
 }

@@ -10,6 +10,7 @@ use super::Keys;
 use super::served::Served;
 use crate::args::{Mode, Test};
 use crate::failure::{Failure, Result};
+use crate::output::CheckLine;
 
 /// Keys and accounts shown to a person; `--json` gives all.
 const SHOWN: usize = 10;
@@ -83,13 +84,6 @@ struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped_after_rows: Option<u64>,
     checks: Vec<CheckLine>,
-}
-
-#[derive(Serialize)]
-struct CheckLine {
-    name: &'static str,
-    status: &'static str,
-    detail: String,
 }
 
 impl Told<'_> {
@@ -178,11 +172,6 @@ impl Told<'_> {
     fn summary(&self) -> Summary {
         let findings = self.findings;
         let sequential = findings.sequential;
-        let checks = findings.checks.iter().map(|check| CheckLine {
-            name: check.name,
-            status: check.status.name(),
-            detail: check.status.detail().to_owned(),
-        });
         Summary {
             pooled: true,
             mode: self.mode(),
@@ -199,7 +188,7 @@ impl Told<'_> {
             log10_e: sequential.map(|seen| seen.ln_e * std::f64::consts::LOG10_E),
             log10_p_anytime: sequential.map(|seen| seen.p_value.log10()),
             stopped_after_rows: sequential.and_then(|seen| seen.stopped),
-            checks: checks.collect(),
+            checks: CheckLine::all(&findings.checks),
         }
     }
 
