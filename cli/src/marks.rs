@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use taggant_core::{Record, Role};
+use taggant_core::{LeafKey, Record, Role};
 use taggant_models::{Llama, catalogue};
 use taggant_text::Tokenizer;
 
@@ -42,12 +42,26 @@ pub(crate) fn read_records(path: &Path) -> Result<Vec<Record>> {
     }
 }
 
+/// Of records that are alike, the one that names all of `keys`, or the first.
+pub(crate) fn record_of(records: &[Record], keys: &[&LeafKey]) -> Option<Record> {
+    let names = |record: &Record, key: &LeafKey| {
+        let mut layers = record.layers().iter();
+        layers.any(|layer| layer.key == key.commitment())
+    };
+    let own = records
+        .iter()
+        .find(|record| keys.iter().all(|key| names(record, key)));
+    own.or(records.first()).cloned()
+}
+
 /// A record; of several that differ only in the account's key, the first: what is tested for is the keys that are given.
 pub(crate) fn read_record(path: &Path) -> Result<Record> {
+    record_of(&read_alike(path)?, &[]).ok_or_else(|| none(path))
+}
+
+/// Records that differ only in the account's key.
+pub(crate) fn read_alike(path: &Path) -> Result<Vec<Record>> {
     let records = read_records(path)?;
-    let [first, ..] = &records[..] else {
-        return Err(Failure::new(format!("{}: no record", path.display())));
-    };
     let shape = |record: &Record| {
         let layers: Vec<_> = record
             .layers()
@@ -67,13 +81,18 @@ pub(crate) fn read_record(path: &Path) -> Result<Record> {
             *record.tokenizer(),
         )
     };
-    if records.iter().any(|record| shape(record) != shape(first)) {
+    let first = records.first().map(shape);
+    if records.iter().any(|record| Some(shape(record)) != first) {
         return Err(
             Failure::new(format!("{}: records of different marks", path.display()))
                 .hint("give the records of one campaign"),
         );
     }
-    Ok(first.clone())
+    Ok(records)
+}
+
+pub(crate) fn none(path: &Path) -> Failure {
+    Failure::new(format!("{}: no record", path.display()))
 }
 
 /// Where pulled models are kept.

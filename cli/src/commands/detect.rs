@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Detect) -> Result<Answer> {
     if let Some(keys) = &args.many_keys {
         return many_keys::run(args, keys);
     }
-    let record = marks::read_record(&args.record)?;
+    let records = marks::read_alike(&args.record)?;
     let key = match &args.key {
         Some(key) => files::read_key(key)?,
         None => return Err(Failure::new("no key").hint("give --key or --many-keys")),
@@ -36,6 +36,7 @@ pub(crate) fn run(args: &Detect) -> Result<Answer> {
         .map(files::read_key)
         .transpose()?;
     let keys: Vec<_> = std::iter::once(&key).chain(&account).collect();
+    let record = marks::record_of(&records, &keys).ok_or_else(|| marks::none(&args.record))?;
     let detector = if args.control {
         Detector::control(&record, &keys)
     } else {

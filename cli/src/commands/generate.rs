@@ -124,7 +124,15 @@ impl Marks {
         };
         let (mut marks, mut accounts) = (Vec::new(), BTreeMap::new());
         for key in files::read_keys(path)? {
-            accounts.insert(key.path().id().to_owned(), marks.len());
+            if let Some(other) = accounts.insert(key.path().id().to_owned(), marks.len()) {
+                return Err(Failure::new(format!(
+                    "{}: keys {} and {} are of the same account",
+                    path.display(),
+                    other + 1,
+                    marks.len() + 1
+                ))
+                .hint("give one key for each account"));
+            }
             marks.push(Arc::new(mark(args, tokenizer, Some(&key))?));
         }
         let own = rows.iter().map(|row| {
