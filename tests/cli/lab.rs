@@ -36,7 +36,6 @@ fn accounts_have_marks_of_their_own_and_drafts_keep_their_tokens() {
     assert_eq!(drafts[0]["mark"], drafts[2]["mark"]);
     assert_ne!(drafts[0]["mark"], drafts[1]["mark"]);
 
-    // A run of single answers gives each prompt's first draft nothing in common with it: a draft has a number of its own.
     desk.good("key derive --root root.key --path lab/twin/t --out twin.key");
     desk.good(
         "twins draw --key twin.key --input drafts.jsonl --out served.jsonl --sealed sealed.jsonl",
@@ -77,6 +76,11 @@ fn accounts_have_marks_of_their_own_and_drafts_keep_their_tokens() {
         assert_eq!(found, [line], "{}", ran.stdout);
     }
 
+    // Of several records, detection takes the one of its account's key.
+    desk.good("key derive --root root.key --path lab/account/ben --no-register --out ben.key");
+    let ran = desk.run("detect --record marks.json --key east.key --account-key ben.key --input served.jsonl --json");
+    assert!(ran.code < 2, "{}", ran.stderr);
+
     // The log finds each row's record by its digest.
     desk.good("key derive --root root.key --path lab/pseudonym/p --out p.key");
     desk.good(
@@ -101,6 +105,16 @@ fn accounts_without_a_key_and_rows_without_their_record_are_refused() {
     );
     assert!(
         said.contains("more.jsonl, line 2: no key for the row's `account`"),
+        "{said}"
+    );
+
+    desk.write("paths.txt", "lab/account/ann\nother/account/ann\n");
+    desk.good("key derive --root root.key --paths paths.txt --no-register --out twice.keys");
+    let said = desk.bad(
+        "generate --model smollm2-135m --key east.key --account-keys twice.keys --prompts more.jsonl --out out.jsonl --record r.json",
+    );
+    assert!(
+        said.contains("keys 1 and 2 are of the same account"),
         "{said}"
     );
 
@@ -223,11 +237,14 @@ fn a_student_learns_what_it_is_given() {
 
 /// The whole distillation, as a newcomer runs it first. Twins: a fed account is named if nearly all of its ten served answers lead their
 /// twins, which has probability 4^-10 under the null; 18 accounts share alpha = 1e-3. What is not there must not be found: twelve controls,
-/// an innocent student, and 200 account keys that were never issued, whose p-values are uniform (alpha = 1e-4 for each student; the keys are
-/// drawn anew in every run).
+/// an innocent student, and 200 account keys that were never issued, whose p-values are uniform (alpha = 1e-4 for each student). The root key is
+/// fixed, so that the outcome is the same in every run on one kind of processor.
 #[test]
 fn the_quick_lab_names_the_fed_accounts_and_nobody_else() {
     let desk = Desk::empty();
+    desk.root();
+    std::fs::create_dir(desk.path("lab")).unwrap();
+    std::fs::rename(desk.path("root.key"), desk.path("lab/root.key")).unwrap();
     desk.good("lab distill --quick --out lab");
     let summary: Value = serde_json::from_str(&desk.read("lab/summary.json")).unwrap();
     let student = &summary["suspects"]["adapters"];
@@ -238,7 +255,6 @@ fn the_quick_lab_names_the_fed_accounts_and_nobody_else() {
     );
     assert!(student["twins_pooled"]["auc"].as_f64().unwrap() > 0.95);
     assert_eq!(student["attribution"]["named"], 6);
-    // The floor of Chernoff's bound for text that the student read is far below this; it is no narrow thing.
     let open = student["open_served_text"]["difference"]["log10_p"]
         .as_f64()
         .unwrap();
@@ -292,4 +308,10 @@ fn the_quick_lab_names_the_fed_accounts_and_nobody_else() {
     }
     let again = desk.good("lab distill --quick --out lab");
     assert!(!again.stderr.contains('$'), "{}", again.stderr);
+    let other = desk.run("lab distill --quick --seed 1 --out lab");
+    assert!(
+        other.code == 2 && other.stderr.contains("holds another experiment"),
+        "{}",
+        other.stderr
+    );
 }

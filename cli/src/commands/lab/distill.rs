@@ -8,9 +8,12 @@ mod serve;
 mod summary;
 mod suspects;
 
+use serde_json::json;
+
 use crate::Answer;
 use crate::args::LabDistill;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
+use crate::marks;
 use crate::output::say;
 use bench::Bench;
 
@@ -58,11 +61,22 @@ const QUICK: Sizes = Sizes {
 pub(super) fn run(args: &LabDistill) -> Result<Answer> {
     let sizes = if args.quick { QUICK } else { FULL };
     let mut bench = Bench::open(&args.out)?;
+    let model = model(&args.model)?;
     let lab = Lab {
         sizes,
-        model: &args.model,
+        model: &model,
         seed: args.seed,
     };
+    // Steps are told by their files alone, so a folder is for one experiment.
+    let settings = json!({"sizes": format!("{sizes:?}"), "model": model, "seed": args.seed});
+    bench.write("lab.json", || Ok(vec![settings.clone()]))?;
+    if bench.read("lab.json")? != [settings] {
+        return Err(
+            Failure::new(format!("{} holds another experiment", args.out.display())).hint(
+                "go on with the size, model and seed it was begun with, or give another folder",
+            ),
+        );
+    }
     lab.serve(&mut bench)?;
     lab.students(&mut bench)?;
     summary::write(&lab, &bench)?;
@@ -71,6 +85,24 @@ pub(super) fn run(args: &LabDistill) -> Result<Answer> {
         args.out.display()
     ));
     Ok(Answer::Yes)
+}
+
+/// The model as commands that run in the folder find it.
+fn model(name: &str) -> Result<String> {
+    let path = marks::resolve(name)?;
+    if path == marks::pulled(name)? {
+        return Ok(name.to_owned());
+    }
+    let path = path
+        .canonicalize()
+        .map_err(|error| Failure::io(&path, &error))?;
+    match path.to_str() {
+        Some(path) if !path.contains(char::is_whitespace) => Ok(path.to_owned()),
+        _ => Err(
+            Failure::new(format!("{}: a path with spaces", path.display()))
+                .hint("commands.sh holds the path as it is: give one without spaces"),
+        ),
+    }
 }
 
 struct Lab<'a> {

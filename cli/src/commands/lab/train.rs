@@ -52,7 +52,6 @@ pub(super) fn run(args: &LabTrain) -> Result<Answer> {
     settings.batch = args.batch;
     settings.seed = args.seed;
     settings.learning_rate = args.learning_rate.unwrap_or(settings.learning_rate);
-    // One thread takes a step's half each: gradients are summed in an order that must not depend on the machine.
     let positions = samples
         .iter()
         .map(|sample| sample.prompt.len() + sample.response.len());

@@ -40,22 +40,43 @@ impl Bench {
 
     /// Runs this program's own command `line` in the folder, unless `makes` is there already. Answers of no are answers.
     pub(super) fn run(&mut self, makes: &str, line: &str) -> Result<()> {
-        self.commands.push(format!("taggant {line}"));
+        self.note(line, "");
         if self.has(makes) {
             return Ok(());
         }
         self.spawn(line, Stdio::null())
     }
 
+    fn note(&mut self, line: &str, rest: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.commands
+            .push(format!("taggant {}{rest}", words.join(" ")));
+    }
+
+    /// Removes what a step that was cut short may have left, unless `whole` says that the step is done.
+    pub(super) fn anew(&self, whole: &str, parts: &[&str]) -> Result<()> {
+        for part in parts
+            .iter()
+            .filter(|part| !self.has(whole) && self.has(part))
+        {
+            let path = self.path(part);
+            fs::remove_file(&path).map_err(|error| Failure::io(&path, &error))?;
+        }
+        Ok(())
+    }
+
     /// Runs a command whose standard output becomes the file `makes`.
     pub(super) fn capture(&mut self, makes: &str, line: &str) -> Result<()> {
-        self.commands.push(format!("taggant {line} > {makes}"));
+        self.note(line, &format!(" > {makes}"));
         if self.has(makes) {
             return Ok(());
         }
         let beside = self.path(&format!("{makes}.partial"));
         let file = fs::File::create(&beside).map_err(|error| Failure::io(&beside, &error))?;
-        self.spawn(line, file.into())?;
+        if let Err(failure) = self.spawn(line, file.into()) {
+            let _ = fs::remove_file(&beside);
+            return Err(failure);
+        }
         fs::rename(&beside, self.path(makes)).map_err(|error| Failure::io(&beside, &error))
     }
 
@@ -90,11 +111,19 @@ impl Bench {
         if self.has(name) {
             return Ok(());
         }
-        let mut output = Output::create(&self.path(name))?;
-        for row in rows()? {
-            output.line(&row.to_string())?;
+        put(Output::create(&self.path(name))?, &rows()?)
+    }
+
+    /// Writes rows that only their owner may read, unless the file is there.
+    pub(super) fn write_private(
+        &self,
+        name: &str,
+        rows: impl FnOnce() -> Result<Vec<Value>>,
+    ) -> Result<()> {
+        if self.has(name) {
+            return Ok(());
         }
-        output.finish()
+        put(Output::private(&self.path(name))?, &rows()?)
     }
 
     /// Writes lines of text, unless the file is there.
@@ -122,8 +151,15 @@ impl Bench {
         Ok(all)
     }
 
-    /// Removes a file that no later step reads.
+    /// What was run, or would have been had it not been done already, in order.
     pub(super) fn commands(&self) -> &[String] {
         &self.commands
     }
+}
+
+fn put(mut output: Output, rows: &[Value]) -> Result<()> {
+    for row in rows {
+        output.line(&row.to_string())?;
+    }
+    output.finish()
 }

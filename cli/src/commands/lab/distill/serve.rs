@@ -137,6 +137,8 @@ impl Lab<'_> {
             all.extend(bench.read("drafts-west.jsonl")?);
             Ok(all)
         })?;
+        // Drafts are drawn once: a sealed file is never replaced.
+        bench.anew("served.jsonl", &["sealed.jsonl"])?;
         bench.run(
             "served.jsonl",
             "twins draw --key drafts.key --input drafts.jsonl --out served.jsonl --sealed sealed.jsonl",
@@ -255,6 +257,16 @@ impl Lab<'_> {
     }
 
     fn log(&self, bench: &mut Bench) -> Result<()> {
+        // A log takes what it is given, so a step that was cut short would be in it twice.
+        bench.anew(
+            "log-check.json",
+            &[
+                "issuance.jsonl",
+                "receipts-east.jsonl",
+                "receipts-west.jsonl",
+                "receipts-names.jsonl",
+            ],
+        )?;
         for campaign in CAMPAIGNS {
             bench.capture(
                 &format!("receipts-{campaign}.jsonl"),

@@ -12,7 +12,7 @@ use crate::failure::Result;
 use crate::files::Output;
 use crate::plot::Lines;
 
-/// Marked tokens that a served answer is drawn as, at most: a figure needs no more.
+/// Thresholds that a curve is drawn at: a figure shows no more.
 const ROC_POINTS: usize = 200;
 
 pub(super) fn write(lab: &Lab<'_>, bench: &Bench) -> Result<()> {

@@ -263,7 +263,7 @@ impl Lab<'_> {
             Ok(asked)
         })?;
         bench.write("named-some.jsonl", || self.taken(bench, "named.jsonl"))?;
-        bench.write("sealed-some.jsonl", || self.taken(bench, "sealed.jsonl"))?;
+        bench.write_private("sealed-some.jsonl", || self.taken(bench, "sealed.jsonl"))?;
         bench.lines(
             "controls.txt",
             (self.sizes.fed..self.accounts()).map(Self::account),
