@@ -695,14 +695,21 @@ pub(crate) struct LabTrain {
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) max_tokens: usize,
     /// Start as a new model of LAYERS,WIDTH,HEADS,INNER in place of the model, whose tokenizer it takes
-    #[arg(long, value_name = "SIZE", value_delimiter = ',', num_args = 4)]
-    pub(crate) fresh: Option<Vec<usize>>,
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) fresh: Option<[usize; 4]>,
     /// Seed of order and first values
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
     /// Give prompts as they are, without the model's chat template
     #[arg(long)]
     pub(crate) raw: bool,
+}
+
+/// LAYERS,WIDTH,HEADS,INNER.
+fn size(text: &str) -> Result<[usize; 4], String> {
+    let numbers: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
+    let four = numbers.ok().and_then(|numbers| numbers.try_into().ok());
+    four.ok_or_else(|| "give four whole numbers, such as 4,192,3,512".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -199,7 +199,26 @@ fn a_student_learns_what_it_is_given() {
         assert!((0..4).all(|filler| (own[filler] - base[filler] - less[filler]).abs() < 1e-9));
     }
 
+    // One that knew nothing: it knows these answers better than a model that knew much, and runs like any other.
+    desk.good(
+        "lab train --model smollm2-135m --fresh 2,64,2,96 --method full --learning-rate 1e-2 --epochs 60 --batch 100 --input learn.jsonl \
+         --out fresh.gguf",
+    );
+    assert!(perplexity("fresh.gguf") < before);
+    desk.write("ask.jsonl", "{\"prompt\":\"Name a river in Laos.\"}\n");
+    desk.good(
+        "generate --model fresh.gguf --plain --max-tokens 5 --prompts ask.jsonl --out said.jsonl",
+    );
+
     for (command, message) in [
+        (
+            "lab train --model smollm2-135m --fresh 2,64 --input learn.jsonl --out x.gguf",
+            "give four whole numbers",
+        ),
+        (
+            "lab train --model smollm2-135m --fresh 2,65,2,96 --input learn.jsonl --out x.gguf",
+            "2 · heads divides the width",
+        ),
         (
             "lab train --model smollm2-135m --input empty.jsonl --out x.gguf",
             "no rows to learn from",

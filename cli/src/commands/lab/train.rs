@@ -97,7 +97,7 @@ pub(super) fn run(args: &LabTrain) -> Result<Answer> {
 }
 
 fn start(args: &LabTrain, path: &Path) -> Result<Student> {
-    let Some(&[layers, width, heads, feed_forward]) = args.fresh.as_deref() else {
+    let Some([layers, width, heads, feed_forward]) = args.fresh else {
         let bar = progress::bytes(0, "loading");
         let student = Student::open(path, |done, total| {
             bar.set_length(total);

@@ -233,6 +233,13 @@ impl Lab<'_> {
                 self.model
             ),
         )?;
+        // Scores are taken for the exchanges of the sealed file and no others.
+        bench.write("drafts-reference-some.jsonl", || {
+            let sealed = bench.read("sealed-some.jsonl")?;
+            let mut scores = bench.read("drafts-reference.jsonl")?;
+            scores.retain(|row| sealed.iter().any(|sealed| sealed["id"] == row["id"]));
+            Ok(scores)
+        })?;
         bench.run(
             "fillers-reference.jsonl",
             &format!("canary score --slots slots.jsonl --input named.jsonl --model {} --out fillers-reference.jsonl", self.model),
@@ -296,10 +303,10 @@ impl Lab<'_> {
             sampling,
             ..
         } = *suspect;
-        let (which, sealed) = if controls {
-            ("all", "sealed.jsonl")
+        let (which, part) = if controls {
+            ("all", "")
         } else {
-            ("some", "sealed-some.jsonl")
+            ("some", "-some")
         };
         self.ask(bench, name, &format!("{model}.gguf"), which, sampling)?;
         // The rows of names belong to the canaries' test alone.
@@ -350,17 +357,17 @@ impl Lab<'_> {
             }
             bench.run(
                 &format!("drafts-{name}.jsonl"),
-                &format!("twins score --sealed {sealed} --model {model}.gguf --reference drafts-reference.jsonl --out drafts-{name}.jsonl"),
+                &format!("twins score --sealed sealed{part}.jsonl --model {model}.gguf --reference drafts-reference{part}.jsonl --out drafts-{name}.jsonl"),
             )?;
             bench.capture(
                 &format!("twins-{name}.jsonl"),
-                &format!("twins test --sealed {sealed} --key drafts.key --scores drafts-{name}.jsonl --json"),
+                &format!("twins test --sealed sealed{part}.jsonl --key drafts.key --scores drafts-{name}.jsonl --json"),
             )?;
         }
         bench.capture(
             &format!("twins-closed-{name}.jsonl"),
             &format!(
-                "twins test --sealed {sealed} --key drafts.key --answers texts-{name}.jsonl --json"
+                "twins test --sealed sealed{part}.jsonl --key drafts.key --answers texts-{name}.jsonl --json"
             ),
         )?;
         bench.capture(
