@@ -44,8 +44,8 @@ const FULL: Sizes = Sizes {
     drafts: 4,
     canaries: 6,
     tokens: 24,
-    asked: 2,
-    mixture: 700,
+    asked: 4,
+    mixture: 1000,
     all: true,
 };
 
@@ -53,6 +53,7 @@ const QUICK: Sizes = Sizes {
     fed: 6,
     controls: 12,
     exchanges: 10,
+    asked: 2,
     mixture: 0,
     all: false,
     ..FULL
