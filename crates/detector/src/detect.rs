@@ -8,7 +8,7 @@ use crate::localise::{Passage, localise};
 use crate::reader::Reader;
 use crate::report::{Facts, Reason, Report, Rows, Subject, Verdict};
 use crate::statistic::Statistic;
-use crate::stats::Law;
+use crate::stats::{Law, PValue};
 
 /// Where a response's token ids come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -371,11 +371,12 @@ fn null(mark: &Mark) -> Null {
 /// needs, and still without a detection, is called unmarked.
 const PLANNED_EFFECT: f64 = 0.5;
 
-/// The fewest units at which a text of the planning effect reaches `alpha`, by the tail of the primary statistic.
-fn needed(statistic: &Statistic, alpha: f64) -> u64 {
-    let law = statistic.law();
+/// The fewest units at which a text of planning strength, half a standard deviation a unit, reaches `alpha` by `tail`, which is asked for
+/// `P(sum over units ≥ score)`. `law` is that of one unit's score under the null.
+#[must_use]
+pub fn units_needed(law: &Law, tail: impl Fn(u64, f64) -> PValue, alpha: f64) -> u64 {
     let planned = law.mean() + PLANNED_EFFECT * law.deviation();
-    let reaches = |units: u64| statistic.tail(units, real(units) * planned).at_most(alpha);
+    let reaches = |units: u64| tail(units, real(units) * planned).at_most(alpha);
     let mut high = 1;
     while !reaches(high) {
         high *= 2;
@@ -391,6 +392,10 @@ fn needed(statistic: &Statistic, alpha: f64) -> u64 {
         }
     }
     high
+}
+
+fn needed(statistic: &Statistic, alpha: f64) -> u64 {
+    units_needed(statistic.law(), |units, score| statistic.tail(units, score), alpha)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]

@@ -44,7 +44,7 @@ mod units;
 mod windows;
 
 pub use collector::{Before, Collector};
-pub use detect::{Detector, Response, Source, detect};
+pub use detect::{Detector, Response, Source, detect, units_needed};
 pub use difference::Difference;
 pub use localise::{Passage, localise};
 pub use report::{Check, Reason, Report, Status, Verdict};

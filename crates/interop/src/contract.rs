@@ -1,0 +1,17 @@
+//! What a foreign keyed function promises beyond a [`Scheme`].
+
+use taggant_core::Scheme;
+use taggant_core::window::{extend, identity};
+
+/// A keyed function of another system.
+pub trait Contract: Scheme {
+    /// Names a unit by what the keyed function sees of it: units of one name have one word, whatever else differs, and count once.
+    fn name(&self, window: &[u32], token: u32) -> u64 {
+        extend(identity(window), token)
+    }
+
+    /// The word as the engine writes it: a uniform number, a green flag, or the bits of a tournament.
+    fn raw(&self, word: u32) -> f64 {
+        f64::from(word)
+    }
+}

@@ -1,0 +1,1 @@
+//! The published polynomial-hash marks: to be written.

@@ -1,0 +1,1 @@
+//! lm-watermarking: to be written.

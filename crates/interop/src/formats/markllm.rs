@@ -1,0 +1,1 @@
+//! MarkLLM: to be written.

@@ -1,0 +1,1 @@
+//! TextSeal: to be written.

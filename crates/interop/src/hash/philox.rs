@@ -1,0 +1,48 @@
+//! Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3").
+
+/// Ten rounds.
+#[inline(always)]
+pub(crate) fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for _ in 0..10 {
+        let (first, second) = (
+            u64::from(counter[0]) * 0xD251_1F53,
+            u64::from(counter[2]) * 0xCD9E_8D57,
+        );
+        counter = [
+            high(second) ^ counter[1] ^ key[0],
+            low(second),
+            high(first) ^ counter[3] ^ key[1],
+            low(first),
+        ];
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    counter
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the upper half")]
+fn high(product: u64) -> u32 {
+    (product >> 32) as u32
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+fn low(product: u64) -> u32 {
+    product as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answers_of_the_authors_are_met() {
+        // kat_vectors of Random123: zeros, ones, and digits of pi.
+        assert_eq!(philox([0; 4], [0; 2]), [0x6627_E8D5, 0xE169_C58D, 0xBC57_AC4C, 0x9B00_DBD8]);
+        assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408F_276D, 0x41C8_3B0E, 0xA20B_C7C6, 0x6D54_51FD]);
+        assert_eq!(
+            philox([0x243F_6A88, 0x85A3_08D3, 0x1319_8A2E, 0x0370_7344], [0xA409_3822, 0x299F_31D0]),
+            [0xD16C_FE09, 0x94FD_CCEB, 0x5001_E420, 0x2412_6EA1]
+        );
+    }
+}
