@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Generate(Box<Generate>),
     /// Decide whether text carries a mark
     Detect(Detect),
+    /// Which of these keys, in which system's format, marked this text?
+    Scan(Scan),
     /// Decide whether a model was trained on text that carries a mark, and by which accounts
     Test(Box<Test>),
     /// Keyed free choices: fillers picked by account, and whose picks a suspect repeats
@@ -92,6 +94,10 @@ pub(crate) enum Key {
         #[command(flatten)]
         register: Register,
     },
+    /// Write the configuration of an engine that marks natively, with keys drawn from a key of the tree
+    Export(KeyExport),
+    /// Take in a key that an engine uses already, and commit to it
+    Import(KeyImport),
     /// Commit to every key of an epoch with one hash, to be time-stamped before anything is served
     Commit {
         /// The root key file
@@ -109,6 +115,82 @@ pub(crate) enum Key {
         #[command(flatten)]
         register: Register,
     },
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct KeyExport {
+    /// The engine: vllm, vllm-dual, sglang, sglang-dual, transformers, transformers-lefthash, transformers-synthid, synthid, textseal,
+    /// textseal-greenlist
+    #[arg(long)]
+    pub(crate) engine: String,
+    /// The key file, of a campaign or an account
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) key: PathBuf,
+    /// Where to write the engine's configuration, which holds the key; an existing file is never replaced
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+    /// Where to write what may be published: engine, format and commitment
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) record: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct KeyImport {
+    /// The format of what the engine writes: `taggant scan --list` names them
+    #[arg(long)]
+    pub(crate) format: String,
+    /// The engine's configuration, with its key
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: PathBuf,
+    /// What to call the key in reports
+    #[arg(long)]
+    pub(crate) name: String,
+    /// The width of the model's logits, where the format needs it and the configuration does not say
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1 << 21))]
+    pub(crate) vocab_size: Option<u32>,
+    /// Where to write the key as a line that `scan --keys` takes; an existing file is never replaced
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Group)]
+#[command(after_help = "\
+A key is one JSON object a line. {\"format\": F, \"config\": {…}} is tried as it is. {\"key\": K} is tried in every format that can take it, K being a whole \
+number, hex digits in quotes, or a list of whole numbers; what else the line holds (\"context_width\": 2) is a hint for formats that know it. \"name\" is \
+what reports call it.
+
+Exit codes: 0 a key detected, 1 none, 2 could not answer.")]
+pub(crate) struct Scan {
+    /// Keys as JSONL
+    #[arg(long, value_name = "FILE", required_unless_present = "list", value_hint = ValueHint::FilePath)]
+    pub(crate) keys: Option<PathBuf>,
+    /// Formats to try, separated by commas, or all
+    #[arg(long, value_delimiter = ',', default_value = "all")]
+    pub(crate) formats: Vec<String>,
+    /// Rows with `tokens` or `response`, as JSONL
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["text", "list"], value_hint = ValueHint::FilePath)]
+    pub(crate) input: Option<PathBuf>,
+    /// One text, taken as one response
+    #[arg(long, value_name = "FILE", conflicts_with = "input", value_hint = ValueHint::FilePath)]
+    pub(crate) text: Option<PathBuf>,
+    /// A tokenizer to read text with: a GGUF file, a tokenizer.json, or the name of a pulled model or a tiktoken encoding; may be repeated, and each is tried
+    #[arg(long, value_name = "T", value_hint = ValueHint::FilePath)]
+    pub(crate) tokenizer: Vec<String>,
+    /// The width of the model's logits, for formats that need it [default: the tokenizer's vocabulary]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1 << 21))]
+    pub(crate) vocab_size: Option<u32>,
+    /// Significance level of all verdicts together (Holm)
+    #[arg(long, value_name = "A", default_value_t = 1e-6)]
+    pub(crate) alpha: f64,
+    /// Where nothing is found, also change one parameter at a time and say which change finds something
+    #[arg(long)]
+    pub(crate) doctor: bool,
+    /// Name the formats and what writes them
+    #[arg(long, exclusive = true)]
+    pub(crate) list: bool,
+    /// One JSON object for each key, format and tokenizer
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Group)]
@@ -283,7 +365,7 @@ pub(crate) enum Sparse {
 #[derive(Debug, Group)]
 pub(crate) struct Detect {
     /// The key file; with --many-keys, the campaign key of a two-layer mark
-    #[arg(long, value_name = "FILE", required_unless_present = "many_keys", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["many_keys", "format"], value_hint = ValueHint::FilePath)]
     pub(crate) key: Option<PathBuf>,
     /// Key files as JSONL, any number: which of these keys is it? Each is tried on the whole corpus, Holm-corrected for all
     #[arg(long, value_name = "FILE", conflicts_with_all = ["account_key", "control", "localise", "sequential", "decoys", "family_wise", "entropy"], value_hint = ValueHint::FilePath)]
@@ -292,8 +374,21 @@ pub(crate) struct Detect {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) account_key: Option<PathBuf>,
     /// The mark record that was written with the text
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) record: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "format", value_hint = ValueHint::FilePath)]
+    pub(crate) record: Option<PathBuf>,
+    /// Read another system's mark: `taggant scan --list` names the formats
+    #[arg(long, value_name = "FORMAT", requires = "format_config", conflicts_with_all = [
+        "key", "many_keys", "account_key", "record", "control", "family_wise", "localise", "sequential", "decoys", "entropy"])]
+    pub(crate) format: Option<String>,
+    /// That system's own parameters and keys, as its configuration names them, as JSON
+    #[arg(long, value_name = "FILE", requires = "format", value_hint = ValueHint::FilePath)]
+    pub(crate) format_config: Option<PathBuf>,
+    /// The width of the model's logits, for formats that need it and a configuration that does not say [default: the tokenizer's vocabulary]
+    #[arg(long, value_name = "N", requires = "format", value_parser = clap::value_parser!(u32).range(2..=1 << 21))]
+    pub(crate) vocab_size: Option<u32>,
+    /// With --format and --json, also a line for each unit: its window, token, what the keyed function gave, and its score
+    #[arg(long, requires = "format", requires = "json")]
+    pub(crate) units: bool,
     /// Rows with `tokens` or `response`, as JSONL
     #[arg(long, value_name = "FILE", required_unless_present = "text", value_hint = ValueHint::FilePath)]
     pub(crate) input: Option<PathBuf>,

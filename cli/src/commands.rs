@@ -11,6 +11,7 @@ mod log;
 mod man;
 mod model;
 mod power;
+mod scan;
 mod test;
 mod twins;
 
@@ -24,6 +25,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Model(command) => model::run(&command),
         Command::Generate(command) => generate::run(&command),
         Command::Detect(command) => detect::run(&command),
+        Command::Scan(command) => scan::run(&command),
         Command::Test(command) => test::run(&command),
         Command::Canary(command) => canary::run(&command),
         Command::Twins(command) => twins::run(&command),

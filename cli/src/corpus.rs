@@ -1,10 +1,11 @@
 //! Rows of a corpus as responses. Broken ones are named, and the others answered all the same.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::BufRead;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taggant_core::Record;
 use taggant_detector::{Response, Source};
@@ -28,6 +29,40 @@ struct Row<'a> {
     prompt_tokens: Option<Vec<u32>>,
     #[serde(borrow)]
     prompt: Option<Cow<'a, str>>,
+}
+
+/// How far text alone would have led to the ids that were generated: encoding a response again gives other ids for some.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Ambiguity {
+    /// Rows with both ids and text.
+    rows: u64,
+    /// Those whose text encodes to other ids.
+    differ: u64,
+    /// Their tokens, and those among them that encoding misses.
+    tokens: u64,
+    missed: u64,
+}
+
+impl Ambiguity {
+    fn add(&mut self, ids: &[u32], encoded: &[u32]) {
+        self.rows += 1;
+        self.tokens += ids.len() as u64;
+        if ids != encoded {
+            self.differ += 1;
+            // What the two have in common at both ends; between them nothing is aligned.
+            let same = |(a, b): &(&u32, &u32)| a == b;
+            let front = ids.iter().zip(encoded).take_while(same).count();
+            let back = ids[front..].iter().rev().zip(encoded[front.min(encoded.len())..].iter().rev()).take_while(same).count();
+            self.missed += (ids.len() - front - back) as u64;
+        }
+    }
+}
+
+impl fmt::Display for Ambiguity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, differ, tokens, missed } = self;
+        write!(f, "from text alone, {differ} of {rows} rows would have had other ids, {missed} of {tokens} tokens; ids were used")
+    }
 }
 
 /// A text as long as the longest line of a corpus.
@@ -60,16 +95,30 @@ pub(crate) struct Corpus {
     prompts: Prompts,
     rows: u64,
     broken: Vec<u64>,
+    /// Kept where it is asked for: it means encoding every row again.
+    ambiguity: Option<Ambiguity>,
 }
 
 impl Corpus {
     /// No rows yet; text will be read with the tokenizer called `tokenizer`, or with one that is the record's.
     pub(crate) fn new(tokenizer: Option<&str>, record: &Record) -> Result<Self> {
         Ok(Self {
-            tokenizers: Tokenizers::new(tokenizer, record.clone())?,
+            tokenizers: Tokenizers::new(tokenizer, Some(record.tokenizer().digest))?,
             prompts: Prompts::Best,
             rows: 0,
             broken: Vec::new(),
+            ambiguity: None,
+        })
+    }
+
+    /// No rows yet, of a mark that names no tokenizer.
+    pub(crate) fn of_any(tokenizer: Option<&str>) -> Result<Self> {
+        Ok(Self {
+            tokenizers: Tokenizers::new(tokenizer, None)?,
+            prompts: Prompts::Best,
+            rows: 0,
+            broken: Vec::new(),
+            ambiguity: Some(Ambiguity::default()),
         })
     }
 
@@ -100,6 +149,16 @@ impl Corpus {
     /// Rows that were read.
     pub(crate) fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// What encoding would have changed in rows that have both ids and text, where a tokenizer was given and there are any.
+    pub(crate) fn ambiguity(&self) -> Option<Ambiguity> {
+        self.ambiguity.filter(|ambiguity| ambiguity.rows > 0)
+    }
+
+    /// Ids of the tokenizer that was given.
+    pub(crate) fn vocabulary(&self) -> Option<u32> {
+        self.tokenizer().and_then(|tokenizer| u32::try_from(tokenizer.vocabulary()).ok())
     }
 
     /// The tokenizer, if one was given or needed so far.
@@ -202,6 +261,11 @@ impl Corpus {
                 Failure::new("neither `tokens` nor `response`").hint("a row needs one of them")
             );
         };
+        if let (Some(ambiguity), Some(tokenizer)) = (&mut self.ambiguity, &self.tokenizers.loaded)
+            && let (Some(tokens), Some(text)) = (&row.tokens, &row.response)
+        {
+            ambiguity.add(tokens, &tokenizer.encode(text)?);
+        }
         let prompt = self.prompt(&row)?;
         let response = match &prompt {
             Some(prompt) => response.with_prompt(prompt),
@@ -253,19 +317,20 @@ impl Corpus {
 
 /// The tokenizer: given by the user, or looked for when the first row needs one.
 struct Tokenizers {
-    record: Record,
+    /// The digest of the record's, where there is a record.
+    wanted: Option<[u8; 32]>,
     given: bool,
     loaded: Option<Tokenizer>,
 }
 
 impl Tokenizers {
-    fn new(name: Option<&str>, record: Record) -> Result<Self> {
+    fn new(name: Option<&str>, wanted: Option<[u8; 32]>) -> Result<Self> {
         let loaded = match name {
-            Some(name) => Some(marks::open_tokenizer(&marks::resolve(name)?)?),
+            Some(name) => Some(marks::named_tokenizer(name)?),
             None => None,
         };
         Ok(Self {
-            record,
+            wanted,
             given: loaded.is_some(),
             loaded,
         })
@@ -280,14 +345,19 @@ impl Tokenizers {
     }
 
     fn needed(&mut self) -> Result<&Tokenizer> {
-        if self.loaded.is_none() {
-            self.loaded = marks::find_tokenizer(&self.record.tokenizer().digest);
+        if let (None, Some(digest)) = (&self.loaded, &self.wanted) {
+            self.loaded = marks::find_tokenizer(digest);
         }
-        let digest = &self.record.tokenizer().digest;
         self.loaded.as_ref().ok_or_else(|| {
+            let which = match &self.wanted {
+                Some(digest) => format!(
+                    "the tokenizer.json or GGUF whose digest is {}…",
+                    base16ct::lower::encode_string(&digest[..4])
+                ),
+                None => "that of the marked model, as tokenizer.json, GGUF or the name of a tiktoken encoding".to_owned(),
+            };
             Failure::new("a row of text, and no tokenizer to read it with").hint(format!(
-                "give --tokenizer the tokenizer.json or GGUF whose digest is {}…, or rows with `tokens` (and `prompt_tokens`)",
-                base16ct::lower::encode_string(&digest[..4])
+                "give --tokenizer {which}, or rows with `tokens` (and `prompt_tokens`)"
             ))
         })
     }

@@ -117,29 +117,39 @@ fn read_secret(path: &Path) -> Result<Zeroizing<String>> {
 }
 
 /// A secret that others can read is no secret.
-#[cfg(unix)]
 fn check_private(path: &Path) -> Result<()> {
+    match open_mode(path).map_err(|error| Failure::io(path, &error))? {
+        None => Ok(()),
+        Some(mode) => Err(Failure::new(format!(
+            "{}: others can read this key file (mode {mode:03o}); only its owner may",
+            path.display()
+        ))
+        .hint(format!("run `chmod 600 {}`", path.display()))),
+    }
+}
+
+/// Whether others than the owner can read a file.
+pub(crate) fn is_open_to_others(path: &Path) -> bool {
+    open_mode(path).is_ok_and(|mode| mode.is_some())
+}
+
+/// The mode of a file that others can read.
+#[cfg(unix)]
+fn open_mode(path: &Path) -> io::Result<Option<u32>> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 
     if is_stream(path) {
-        return Ok(());
+        return Ok(None);
     }
-    let metadata = fs::metadata(path).map_err(|error| Failure::io(path, &error))?;
+    let metadata = fs::metadata(path)?;
     let mode = metadata.permissions().mode() & 0o777;
     // A pipe, such as a shell's process substitution, has no lasting permissions.
-    if mode & 0o077 == 0 || metadata.file_type().is_fifo() {
-        return Ok(());
-    }
-    Err(Failure::new(format!(
-        "{}: others can read this key file (mode {mode:03o}); only its owner may",
-        path.display()
-    ))
-    .hint(format!("run `chmod 600 {}`", path.display())))
+    Ok((mode & 0o077 != 0 && !metadata.file_type().is_fifo()).then_some(mode))
 }
 
 #[cfg(not(unix))]
-fn check_private(_: &Path) -> Result<()> {
-    Ok(())
+fn open_mode(_: &Path) -> io::Result<Option<u32>> {
+    Ok(None)
 }
 
 /// An output that appears under its name only when it is whole. Dropped before [`finish`](Self::finish), it leaves nothing.

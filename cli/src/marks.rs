@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use taggant_core::{LeafKey, Record, Role};
 use taggant_models::{Llama, catalogue};
-use taggant_text::Tokenizer;
+use taggant_text::{ENCODINGS, Tokenizer};
 
 use crate::failure::{Failure, Result};
 use crate::files;
@@ -152,9 +152,17 @@ pub(crate) fn load_model(path: &Path) -> Result<Llama> {
     })
 }
 
+/// The tokenizer called `name`: a file, a pulled model's, or an encoding of tiktoken.
+pub(crate) fn named_tokenizer(name: &str) -> Result<Tokenizer> {
+    if ENCODINGS.contains(&name) && !Path::new(name).exists() {
+        return Ok(Tokenizer::tiktoken(name)?);
+    }
+    open_tokenizer(&resolve(name)?)
+}
+
 pub(crate) fn open_tokenizer(path: &Path) -> Result<Tokenizer> {
     Tokenizer::open(path)
-        .map_err(|error| Failure::from(error).hint("give a tokenizer.json or a GGUF model"))
+        .map_err(|error| Failure::from(error).hint("give a tokenizer.json, a GGUF model, cl100k_base or o200k_base"))
 }
 
 /// A pulled model's tokenizer that has this digest.

@@ -81,6 +81,10 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T> {
         } else {
             "not JSON"
         };
-        Failure::new(format!("{kind}: {fault} (column {})", error.column()))
+        let failure = Failure::new(format!("{kind}: {fault} (column {})", error.column()));
+        if fault.contains("integer `-") {
+            return failure.hint("a negative token id stands for a token that was not sampled yet (asynchronous scheduling): drop it, or write rows when they are whole");
+        }
+        failure
     })
 }

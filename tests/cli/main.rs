@@ -7,6 +7,7 @@ mod bad_input;
 mod canary;
 mod contract;
 mod distill;
+mod foreign;
 mod lab;
 mod log;
 mod many;

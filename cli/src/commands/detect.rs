@@ -1,6 +1,7 @@
 //! `detect`: rows in, verdicts out.
 
 mod entropy;
+mod foreign;
 mod line;
 mod many_keys;
 
@@ -22,10 +23,16 @@ use entropy::Entropy;
 use line::{DecoyLine, Extras, PassageLine};
 
 pub(crate) fn run(args: &Detect) -> Result<Answer> {
-    if let Some(keys) = &args.many_keys {
-        return many_keys::run(args, keys);
+    if let (Some(format), Some(config)) = (&args.format, &args.format_config) {
+        return foreign::run(args, format, config);
     }
-    let records = marks::read_alike(&args.record)?;
+    let Some(path) = &args.record else {
+        return Err(Failure::new("no record").hint("give --record, or --format for another system's mark"));
+    };
+    if let Some(keys) = &args.many_keys {
+        return many_keys::run(args, path, keys);
+    }
+    let records = marks::read_alike(path)?;
     let key = match &args.key {
         Some(key) => files::read_key(key)?,
         None => return Err(Failure::new("no key").hint("give --key or --many-keys")),
@@ -36,7 +43,7 @@ pub(crate) fn run(args: &Detect) -> Result<Answer> {
         .map(files::read_key)
         .transpose()?;
     let keys: Vec<_> = std::iter::once(&key).chain(&account).collect();
-    let record = marks::record_of(&records, &keys).ok_or_else(|| marks::none(&args.record))?;
+    let record = marks::record_of(&records, &keys).ok_or_else(|| marks::none(path))?;
     let detector = if args.control {
         Detector::control(&record, &keys)
     } else {

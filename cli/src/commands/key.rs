@@ -1,4 +1,6 @@
-//! `key new | derive | commit`.
+//! `key new | derive | export | import | commit`.
+
+mod engines;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -32,6 +34,8 @@ pub(crate) fn run(command: &Key) -> Result<Answer> {
             out,
             register,
         ),
+        Key::Export(args) => engines::export(args),
+        Key::Import(args) => engines::import(args),
         Key::Commit {
             root,
             epoch,

@@ -9,6 +9,7 @@ pub(crate) const DECOY: &[u8] = b"taggant/v1/decoy";
 pub(crate) const CANARY: &[u8] = b"taggant/v1/canary";
 pub(crate) const CANARY_SLOT: &[u8] = b"taggant/v1/canary/slot";
 pub(crate) const CANARY_DECOY: &[u8] = b"taggant/v1/canary/decoy";
+pub(crate) const ENGINE: &[u8] = b"taggant/v1/engine";
 pub(crate) const PSEUDONYM: &[u8] = b"taggant/v1/pseudonym";
 pub(crate) const FIELD_SALT: &[u8] = b"taggant/v1/salt";
 pub(crate) const SERVE: &[u8] = b"taggant/v1/serve";

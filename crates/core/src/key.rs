@@ -425,6 +425,22 @@ impl LeafKey {
         self.secret.expand(parts)
     }
 
+    /// Eight bytes for another system's mark (SPEC.md §2.6): `format` is the mark's, `number` tells its keys apart where it has several.
+    /// They tell nothing about this key, so an engine that is broken into, or a mark whose key can be recovered from text, costs this mark
+    /// alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Path`] for a format that is no label.
+    pub fn engine_key(&self, format: &str, number: u8) -> Result<Zeroizing<[u8; 8]>> {
+        check_label(format)?;
+        Ok(self.expand(&[
+            domain::ENGINE,
+            &length(format),
+            format.as_bytes(),
+            &[number],
+        ]))
+    }
+
     /// What stands for an account in everything that leaves its custodian (SPEC.md §2.5): 32 bytes that tell nothing about the id to
     /// whoever lacks this key.
     ///

@@ -11,6 +11,8 @@ pub(crate) struct Fields {
     format: &'static str,
     fields: Map<String, Value>,
     known: Vec<&'static str>,
+    /// Stands in for `vocab_size`.
+    vocabulary: Option<u32>,
 }
 
 /// What a number must be to be a token id or a vocabulary.
@@ -19,7 +21,7 @@ pub(crate) const VOCABULARY: RangeInclusive<u64> = 2..=1 << 21;
 impl Fields {
     pub(crate) fn parse(format: &'static str, json: &str) -> Result<Self> {
         match serde_json::from_str(json) {
-            Ok(Value::Object(fields)) => Ok(Self { format, fields, known: Vec::new() }),
+            Ok(Value::Object(fields)) => Ok(Self::of(format, fields)),
             Ok(_) => Err(fault("the configuration is not a JSON object")),
             // The parser quotes no content, so no key.
             Err(error) => Err(fault(format!(
@@ -32,6 +34,20 @@ impl Fields {
                 error.column()
             ))),
         }
+    }
+
+    pub(crate) fn of(format: &'static str, fields: Map<String, Value>) -> Self {
+        Self { format, fields, known: Vec::new(), vocabulary: None }
+    }
+
+    /// The same with a vocabulary for where none is named.
+    pub(crate) fn with_vocabulary(self, vocabulary: Option<u32>) -> Self {
+        Self { vocabulary, ..self }
+    }
+
+    /// Fields that nothing took.
+    pub(crate) fn left(&self) -> Vec<String> {
+        self.fields.keys().cloned().collect()
     }
 
     /// Takes a field; `null` is as good as absent.
@@ -76,13 +92,23 @@ impl Fields {
     pub(crate) fn vocabulary(&mut self) -> Result<u32> {
         let wanted = "give the width of the model's logits, `vocab_size` of its configuration";
         match self.take("vocab_size") {
-            None => Err(self.missing("vocab_size", wanted)),
+            None => self.vocabulary.ok_or_else(|| self.missing("vocab_size", wanted)),
             Some(value) => value
                 .as_u64()
                 .filter(|size| VOCABULARY.contains(size))
                 .and_then(|size| u32::try_from(size).ok())
                 .ok_or_else(|| self.bad("vocab_size", &shown(&value), format!("a whole number from 2 to {}", VOCABULARY.end()))),
         }
+    }
+
+    /// The same where detection can do without.
+    pub(crate) fn vocabulary_if_given(&mut self) -> Result<Option<u32>> {
+        let given = self.fields.get("vocab_size").is_some_and(|value| !value.is_null());
+        if given {
+            return self.vocabulary().map(Some);
+        }
+        self.ignore(&["vocab_size"]);
+        Ok(None)
     }
 
     /// A number in `range`, its ends excluded or not as the engine has it.
@@ -99,6 +125,23 @@ impl Fields {
     /// A share strictly between 0 and 1.
     pub(crate) fn share(&mut self, name: &'static str, default: f64) -> Result<f64> {
         self.number(name, default, |share| share > 0.0 && share < 1.0, "a number between 0 and 1")
+    }
+
+    /// The same without a default, and why there is none.
+    pub(crate) fn given_share(&mut self, name: &'static str, why: &str) -> Result<f64> {
+        if self.fields.get(name).is_none_or(Value::is_null) {
+            return Err(self.missing(name, &format!("give a number between 0 and 1: {why}")));
+        }
+        self.share(name, 0.5)
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn flag(&mut self, name: &'static str, default: bool) -> Result<bool> {
+        match self.take(name) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(value) => Err(self.bad(name, &shown(&value), "true or false")),
+        }
     }
 
     /// One of `choices`.

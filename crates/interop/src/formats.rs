@@ -8,6 +8,7 @@ use crate::config::Fields;
 use crate::mark::Mark;
 
 pub(crate) mod bricks;
+pub(crate) mod greenlist;
 pub(crate) mod kgw;
 pub(crate) mod lmw;
 pub(crate) mod markllm;
@@ -21,6 +22,31 @@ pub const FORMATS: &[&Definition] = &[
     &vllm::GUMBEL,
     &vllm::DUAL,
     &sglang::GUMBEL,
+    &kgw::LEFTHASH,
+    &kgw::SELFHASH,
+    &lmw::SIMPLE_1,
+    &lmw::MINHASH,
+    &lmw::SKIPGRAM,
+    &lmw::SELFHASH,
+    &lmw::ADDITIVE,
+    &lmw::MULTIPLICATIVE,
+    &lmw::MINFUNC,
+    &lmw::POSITION,
+    &lmw::SIMPLE_SKIP,
+    &lmw::ANCHORED_SKIPGRAM,
+    &lmw::ANCHORED_MINHASH,
+    &lmw::MINSKIPGRAM,
+    &lmw::NONCOMM,
+    &markllm::KGW,
+    &markllm::UNIGRAM,
+    &markllm::EXP,
+    &bricks::MARYLAND,
+    &bricks::OPENAI,
+    &synthid::HF,
+    &synthid::DEEPMIND,
+    &textseal::GREENLIST,
+    &textseal::GUMBEL,
+    &textseal::DUAL,
 ];
 
 /// A format before it has parameters and keys.

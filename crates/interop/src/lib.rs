@@ -24,17 +24,24 @@
 //! A finding under such a mark says what the mark can: where keys are short or the function is no cryptographic one,
 //! [`Definition::warning`] says what that excludes.
 
+mod candidate;
 mod config;
 mod contract;
 mod detector;
+pub mod doctor;
+mod export;
 mod formats;
+mod fourier;
 mod hash;
 mod law;
 mod mark;
 mod peer;
+pub mod recover;
 
+pub use candidate::{Candidate, candidates};
 pub use contract::Contract;
 pub use detector::{Detector, Found, Unit};
+pub use export::{ENGINES, Engine, Exported, commitment_of_imported, export};
 pub use formats::{Definition, FORMATS};
 pub use mark::Mark;
 pub use peer::Peer;

@@ -65,8 +65,17 @@ impl Mark {
     /// [`ErrorKind::Unsupported`] for an unknown format or version, [`ErrorKind::Parameter`] for fields that are missing, unknown or
     /// out of range.
     pub fn from_json(format: &str, json: &str) -> Result<Self> {
+        Self::with_vocabulary(format, json, None)
+    }
+
+    /// [`from_json`](Self::from_json) with a vocabulary for configurations that name none where the format needs one: the width of the
+    /// model's logits.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn with_vocabulary(format: &str, json: &str, vocabulary: Option<u32>) -> Result<Self> {
         let definition = find(format)?;
-        let mut fields = Fields::parse(definition.id, json)?;
+        let mut fields = Fields::parse(definition.id, json)?.with_vocabulary(vocabulary);
         let mark = (definition.build)(definition, &mut fields)?;
         fields.finish()?;
         Ok(mark)
@@ -96,7 +105,7 @@ impl Mark {
     }
 }
 
-fn find(format: &str) -> Result<&'static Definition> {
+pub(crate) fn find(format: &str) -> Result<&'static Definition> {
     FORMATS.iter().copied().find(|definition| definition.id == format).ok_or_else(|| {
         let known: Vec<_> = FORMATS.iter().map(|definition| definition.id).collect();
         Error::new(

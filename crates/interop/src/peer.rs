@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use libm::{erfc, exp, lgamma, log, sqrt};
 use taggant_core::window::identity;
-use taggant_detector::stats::gamma_tail;
+use taggant_detector::stats::{binomial_tail, gamma_tail};
 
 /// The figure of an engine's own detector, by its own rules.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,8 @@ pub(crate) enum Counts {
     Windows,
     /// The first of each window and token.
     Units,
+    /// As the other says, from the second position on.
+    Late(&'static Counts),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +55,8 @@ pub(crate) enum Statistic {
     MatchedGamma { variance: f64 },
     /// `(S − γn) / √(γ(1−γ)n)` with its normal tail.
     Z { gamma: f64 },
+    /// The binomial tail.
+    Binomial { gamma: f64 },
     /// The binomial tail less half of its first term.
     MidBinomial { gamma: f64 },
     /// Means of bits.
@@ -74,11 +78,15 @@ impl Rule {
     pub(crate) fn figure(&self, row: &Row<'_>) -> Peer {
         let mut seen = HashSet::new();
         let mut counted = Vec::new();
-        for (index, &position) in row.positions.iter().enumerate() {
+        let (counts, first) = match self.counts {
+            Counts::Late(counts) => (*counts, 1),
+            counts => (counts, 0),
+        };
+        for (index, &position) in row.positions.iter().enumerate().skip(first) {
             let end = position as usize;
             let start = end - row.window;
-            let fresh = match self.counts {
-                Counts::All => true,
+            let fresh = match counts {
+                Counts::All | Counts::Late(_) => true,
                 Counts::Windows => seen.insert(identity(&row.tokens[start..end])),
                 Counts::Units => seen.insert(identity(&row.tokens[start..=end])),
             };
@@ -104,15 +112,20 @@ impl Rule {
                 peer.z = Some(z);
                 peer.p_value = Some(0.5 * erfc(z / std::f64::consts::SQRT_2));
             }
+            Statistic::Binomial { gamma } => peer.p_value = Some(at_least(score, units, gamma)),
             Statistic::MidBinomial { gamma } => {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-                let tail = |least: f64| taggant_detector::stats::binomial_tail(least as u64, units, gamma, 1.0 - gamma).get();
-                peer.p_value = Some(0.5 * (tail(score) + tail(score + 1.0)));
+                peer.p_value = Some(0.5 * (at_least(score, units, gamma) + at_least(score + 1.0, units, gamma)));
             }
             Statistic::Means { depth } => peer.means = Some(means(row.words, &counted, depth)),
         }
         peer
     }
+}
+
+/// `P(Binomial(units, gamma) ≥ count)`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+fn at_least(count: f64, units: u64, gamma: f64) -> f64 {
+    binomial_tail(count as u64, units, gamma, 1.0 - gamma).get()
 }
 
 /// The mean of all bits, and the mean in which layers weigh 10 to 1 in equal steps, rescaled to sum to the depth.

@@ -291,6 +291,18 @@ fn is_layer_role(label: &str) -> bool {
     label == "campaign" || label == "account"
 }
 
+/// SPEC §2.6: a key for another system's mark.
+#[must_use]
+pub fn engine_key(leaf: &Leaf, format: &str, number: u8) -> [u8; 8] {
+    let info = [
+        &b"taggant/v1/engine"[..],
+        &with_u16_length(format.as_bytes()),
+        &[number],
+    ]
+    .concat();
+    expand_to(&leaf.key, &info)
+}
+
 /// SPEC §2.4: the key of one leaf for one scheme, window and layer.
 ///
 /// # Panics

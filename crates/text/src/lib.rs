@@ -51,6 +51,8 @@ pub use gguf::Gguf;
 #[doc(inline)]
 pub use similarity::similarity;
 #[doc(inline)]
+#[cfg(feature = "tiktoken")]
+pub use tokenizer::ENCODINGS;
 pub use tokenizer::Tokenizer;
 #[doc(inline)]
 pub use words::{graphemes, words};

@@ -60,12 +60,16 @@ mod json;
 mod pipeline;
 mod split;
 mod spm;
+#[cfg(feature = "tiktoken")]
+mod tiktoken;
 mod vocabulary;
 
 use added::{Added, Fragment};
 use bpe::Bpe;
 use json::{Json, Runner};
 use spm::Spm;
+#[cfg(feature = "tiktoken")]
+pub use tiktoken::ENCODINGS;
 use vocabulary::{Kind, Vocabulary};
 
 /// Most bytes of text in one call.
@@ -92,6 +96,8 @@ enum Engine {
     Bpe(Box<Native<Bpe>>),
     Spm(Box<Native<Spm>>),
     Json(Box<Json>),
+    #[cfg(feature = "tiktoken")]
+    Tiktoken(Box<Native<&'static bpe_openai::Tokenizer>>),
 }
 
 /// An encoder of this crate, and the tokens that are cut out of the text before it runs.
@@ -214,6 +220,10 @@ impl Tokenizer {
                 });
             }
             Engine::Json(json) => ids = json.encode(text, controls)?,
+            #[cfg(feature = "tiktoken")]
+            Engine::Tiktoken(native) => {
+                native.encode(text, controls, &mut ids, |text, ids| ids.extend(native.encoder.encode(text)));
+            }
         }
         Ok(ids)
     }
@@ -392,6 +402,8 @@ impl fmt::Debug for Tokenizer {
                     Engine::Bpe(_) => "byte-level bpe",
                     Engine::Spm(_) => "sentencepiece",
                     Engine::Json(_) => "tokenizer.json",
+                    #[cfg(feature = "tiktoken")]
+                    Engine::Tiktoken(_) => "tiktoken",
                 },
             )
             .field("vocabulary", &self.vocabulary.len())

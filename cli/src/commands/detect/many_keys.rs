@@ -38,8 +38,8 @@ struct Summary {
     units: usize,
 }
 
-pub(super) fn run(args: &Detect, file: &Path) -> Result<Answer> {
-    let record = marks::read_record(&args.record)?;
+pub(super) fn run(args: &Detect, record: &Path, file: &Path) -> Result<Answer> {
+    let record = marks::read_record(record)?;
     let campaign = args.key.as_deref().map(files::read_key).transpose()?;
     if let Some(campaign) = &campaign {
         // Another campaign's key would share out the windows wrongly and find nothing, without a word.

@@ -3,7 +3,6 @@
 use taggant_core::{Error, ErrorKind, Null, Result, Scheme};
 
 use super::Definition;
-use crate::config::Fields;
 use crate::contract::Contract;
 use crate::hash::murmur::{finish, mix};
 use crate::law::UnitLaw;

@@ -25,6 +25,21 @@ pub(super) fn bytes(literal: &str) -> Option<Vec<u8>> {
     literal.chars().map(byte).collect()
 }
 
+/// The spelling of `bytes`.
+#[cfg(feature = "tiktoken")]
+pub(super) fn spelling(bytes: &[u8]) -> String {
+    let letter = |byte: u8| {
+        let code = match byte {
+            0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF => u32::from(byte),
+            0..=0x20 => 0x100 + u32::from(byte),
+            0x7F..=0xA0 => 0x100 + 0x21 + u32::from(byte) - 0x7F,
+            0xAD => 0x143,
+        };
+        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+    };
+    bytes.iter().map(|&byte| letter(byte)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +61,9 @@ mod tests {
         assert_eq!(byte(char::from_u32(next).unwrap()), None);
         assert_eq!(byte(' '), None);
         assert_eq!(bytes("Ġthe").unwrap(), b" the");
+        #[cfg(feature = "tiktoken")]
+        for byte in 0..=u8::MAX {
+            assert_eq!(bytes(&spelling(&[byte])).unwrap(), [byte]);
+        }
     }
 }
