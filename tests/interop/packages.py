@@ -88,7 +88,7 @@ def sglang() -> types.SimpleNamespace:
 def synthid_text() -> types.SimpleNamespace:
     """DeepMind's logits processor, and its means, which only need the numpy part of jax."""
     bare("synthid_text")
-    if importlib.util.find_spec("jax") is None:
+    if "jax" not in sys.modules and importlib.util.find_spec("jax") is None:
         bare_jax = types.ModuleType("jax")
         bare_jax.numpy = np
         sys.modules["jax"], sys.modules["jax.numpy"] = bare_jax, np

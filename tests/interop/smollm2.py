@@ -194,7 +194,7 @@ class Taggant:
             return json.loads(out.read_text())
         if not root.exists():
             self.run("key", "new", "--out", root)
-        self.run("key", "derive", "--root", root, "--path", f"lab/interop/{engine}", "--out", leaf)
+        self.run("key", "derive", "--root", root, "--path", f"lab/campaign/{engine}", "--out", leaf)
         self.run("key", "export", "--engine", engine, "--key", leaf, "--out", out)
         return json.loads(out.read_text())
 
@@ -248,12 +248,12 @@ def main() -> int:
         *rows, pooled = taggant.detect(form, config, path)
         others = [taggant.detect(form, wrong(config, source), path)[-1]["log10_p"] for _ in range(5)]
         innocent = taggant.detect(form, config, plain)
-        found = sum(row["verdict"] == "detected" for row in rows)
-        if pooled["verdict"] != "detected":
+        found = sum(row["verdict"] == "Detected" for row in rows)
+        if pooled["verdict"] != "Detected":
             faults.append(f"{engine}: not detected, log10 p {pooled['log10_p']}")
         if min(others) <= -6:
             faults.append(f"{engine}: a wrong key gives log10 p {min(others)}")
-        if any(line["verdict"] == "detected" for line in innocent):
+        if any(line["verdict"] == "Detected" for line in innocent):
             faults.append(f"{engine}: plain text gives log10 p {min(line['log10_p'] for line in innocent)}")
         lines.append(
             f"| {engine} | {form} | {found} of {len(rows)} | {max(row['log10_p'] for row in rows):.1f} | {pooled['log10_p']:.1f} | {min(others):.2f} | "
@@ -272,7 +272,7 @@ def main() -> int:
             entries.append({"name": f"wrong-{number}", **bare(wrong(templates[number % len(templates)], source))})
         for engine in [*configs, "plain"]:
             *tries, summary = taggant.scan(entries, folder / f"{engine}.jsonl")
-            hits = [(line["key"], line["format"]) for line in tries if line["verdict"] == "detected"]
+            hits = [(line["key"], line["format"]) for line in tries if line["verdict"] == "Detected"]
             wanted = [] if engine == "plain" else [(engine, ENGINES[engine])]
             good = (engine, ENGINES.get(engine)) in hits if wanted else not hits
             strangers = [hit for hit in hits if hit[0] != engine]

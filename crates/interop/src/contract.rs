@@ -10,6 +10,13 @@ pub trait Contract: Scheme {
         extend(identity(window), token)
     }
 
+    /// Whether the key has a say in the unit's word. Where it has none, as where a key is multiplied by token id 0, the word is the same under every
+    /// key and is evidence of nothing.
+    fn keyed(&self, window: &[u32], token: u32) -> bool {
+        let _ = (window, token);
+        true
+    }
+
     /// The word as the engine writes it: a uniform number, a green flag, or the bits of a tournament.
     fn raw(&self, word: u32) -> f64 {
         f64::from(word)

@@ -30,7 +30,7 @@ pub struct Found {
     pub tokens: u64,
     /// Distinct units scored.
     pub units: u64,
-    /// Positions left out: their window occurred before in prompt or response, or their unit did.
+    /// Positions left out: their window occurred before in prompt or response, or their unit did, or no key changes their word.
     pub repeats: u64,
     /// Sum of the units' scores; larger means more mark.
     pub score: f64,
@@ -316,7 +316,8 @@ impl Tally {
 }
 
 impl Row {
-    /// A position counts if its window occurred neither in the prompt nor before in the response, and its unit not before in the response.
+    /// A position counts if its window occurred neither in the prompt nor before in the response, its unit not before in the response, and the key
+    /// has a say in it.
     fn find_repeats(&mut self, mark: &Mark, prompt: &[u32]) {
         let window = mark.window();
         let length = match mark.reading.repeats {
@@ -351,7 +352,8 @@ impl Row {
                 Repeats::Unit => extend(identity(before), token),
             };
             let fresh = length == 0 || self.seen.insert(place);
-            self.counted.push(fresh && self.distinct.insert(name));
+            let keyed = contract.is_none_or(|contract| contract.keyed(before, token));
+            self.counted.push(fresh && keyed && self.distinct.insert(name));
             self.names.push(name);
         }
     }

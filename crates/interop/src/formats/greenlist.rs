@@ -27,6 +27,8 @@ pub(crate) trait Seeding: Send + Sync + 'static {
 /// A green list and the question whether a token is on it.
 pub(crate) struct Greenlist<S> {
     seeding: S,
+    /// The same under another key: where the two seed alike, the key has no say.
+    probe: Option<S>,
     shuffle: Shuffle,
     vocabulary: u32,
     green: u32,
@@ -57,7 +59,12 @@ pub(crate) fn share(format: &str, vocabulary: u32, share: f64) -> Result<u32> {
 
 impl<S: Seeding> Greenlist<S> {
     pub(crate) fn new(seeding: S, vocabulary: u32, green: u32) -> Self {
-        Self { seeding, shuffle: Shuffle::new(vocabulary, green), vocabulary, green, last: false, roll: 0 }
+        Self { seeding, probe: None, shuffle: Shuffle::new(vocabulary, green), vocabulary, green, last: false, roll: 0 }
+    }
+
+    /// With the seeding under another key, for engines that seed some windows without their key.
+    pub(crate) fn probed_by(self, probe: S) -> Self {
+        Self { probe: Some(probe), ..self }
     }
 
     /// The list is the permutation's end.
@@ -131,6 +138,11 @@ impl<S: Seeding> Contract for Greenlist<S> {
     /// Windows of one seed share a list.
     fn name(&self, window: &[u32], token: u32) -> u64 {
         u64::from(self.seeding.seed(window, token)) << 32 | u64::from(token)
+    }
+
+    fn keyed(&self, window: &[u32], token: u32) -> bool {
+        let seed = |seeding: &S| seeding.seed(window, token);
+        self.probe.as_ref().is_none_or(|probe| seed(probe) != seed(&self.seeding))
     }
 }
 

@@ -19,7 +19,8 @@ pub(crate) const LEFTHASH: Definition = Definition {
         let common = Common::take(fields, "lefthash")?;
         let key = fields.key("hashing_key", Some(KEY), 0..=i128::from(u64::MAX))?;
         let green = share(definition.id, common.vocabulary, common.ratio)?;
-        let list = Greenlist::new(Lefthash { key, width: common.width }, common.vocabulary, green);
+        let seeding = |key| Lefthash { key, width: common.width };
+        let list = Greenlist::new(seeding(key), common.vocabulary, green).probed_by(seeding(key ^ OTHER));
         Ok(list.mark(definition, DETECTOR, Counts::All, Statistic::Z { gamma: common.ratio }))
     },
 };
@@ -43,6 +44,8 @@ pub(crate) const SELFHASH: Definition = Definition {
 
 /// The millionth prime.
 const KEY: i128 = 15_485_863;
+/// What tells another key from a key: odd, so that every token but 0 seeds otherwise.
+const OTHER: i128 = 1;
 const DETECTOR: &str = "transformers WatermarkDetector";
 
 /// Fields of both schemes.

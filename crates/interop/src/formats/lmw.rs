@@ -76,8 +76,8 @@ fn build<const PRF: usize>(definition: &'static Definition, fields: &mut Fields)
     fields.ignore(&["delta", "seeding_scheme", "prf_type", "z_threshold", "normalizers"]);
     let green = share(definition.id, vocabulary, gamma)?;
     #[expect(clippy::cast_possible_truncation, reason = "in range")]
-    let seeds = Prfs { seed: prf.seed, id: prf.id, key: key as i64, width, salted };
-    let list = Greenlist::new(seeds, vocabulary, green);
+    let seeds = |key: i128| Prfs { seed: prf.seed, id: prf.id, key: key as i64, width, salted };
+    let list = Greenlist::new(seeds(key), vocabulary, green).probed_by(seeds(key ^ 1));
     let list = if first { list } else { list.at_the_end() };
     let counts = if unique { Counts::Units } else { Counts::All };
     Ok(list.mark(definition, "lm-watermarking WatermarkDetector", counts, Statistic::Z { gamma }))

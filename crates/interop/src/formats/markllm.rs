@@ -253,6 +253,11 @@ impl Contract for Exp {
         u64::from(self.seed(window)) << 32 | u64::from(token)
     }
 
+    /// A product that the vocabulary divides gives seed 0, whatever the key.
+    fn keyed(&self, window: &[u32], _token: u32) -> bool {
+        product(window, u64::from(self.vocabulary)) != 0
+    }
+
     fn raw(&self, word: u32) -> f64 {
         uniform(word)
     }

@@ -20,7 +20,6 @@ pub(crate) fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the upper half")]
 fn high(product: u64) -> u32 {
     (product >> 32) as u32
 }
