@@ -2,7 +2,12 @@
 //!
 //! The vectors in `tests/vectors/interop` were written by `tests/interop/peers.py` with the packages that its README names.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,12 +25,20 @@ fn folder() -> PathBuf {
 }
 
 fn rows(path: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn tokens(value: &Value) -> Vec<u32> {
-    value.as_array().into_iter().flatten().map(|token| u32::try_from(token.as_u64().unwrap()).unwrap()).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|token| u32::try_from(token.as_u64().unwrap()).unwrap())
+        .collect()
 }
 
 #[test]
@@ -33,9 +46,22 @@ fn what_the_packages_wrote_is_read_bit_for_bit_and_found() {
     let mut formats = 0;
     for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
-        let Some(name) = path.file_name().unwrap().to_str().unwrap().strip_suffix(".config.json").map(str::to_owned) else { continue };
+        let Some(name) = path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .strip_suffix(".config.json")
+            .map(str::to_owned)
+        else {
+            continue;
+        };
         // A file may hold a variant of a format: `sglang-gumbel-two-keys`.
-        let format = FORMATS.iter().map(|definition| definition.id).find(|id| name == *id || name.starts_with(&format!("{id}-"))).unwrap();
+        let format = FORMATS
+            .iter()
+            .map(|definition| definition.id)
+            .find(|id| name == *id || name.starts_with(&format!("{id}-")))
+            .unwrap();
         let config = fs::read_to_string(&path).unwrap();
         let mut detector = Detector::new(Mark::from_json(format, &config).unwrap());
         let theirs = rows(&folder().join(format!("{name}.units.jsonl")));
@@ -49,24 +75,43 @@ fn what_the_packages_wrote_is_read_bit_for_bit_and_found() {
             };
             let _ = detector.row(&response).unwrap();
             for unit in detector.units() {
-                let their = theirs.next().unwrap_or_else(|| panic!("{name}: fewer units than ours"));
+                let their = theirs
+                    .next()
+                    .unwrap_or_else(|| panic!("{name}: fewer units than ours"));
                 let place = format!("{name}, row {}, position {}", row["id"], unit.position);
                 assert_eq!(their["id"], row["id"], "{place}");
-                assert_eq!(their["position"].as_u64(), Some(unit.position as u64), "{place}");
-                assert_eq!(their["token"].as_u64(), Some(u64::from(unit.token)), "{place}");
+                assert_eq!(
+                    their["position"].as_u64(),
+                    Some(unit.position as u64),
+                    "{place}"
+                );
+                assert_eq!(
+                    their["token"].as_u64(),
+                    Some(u64::from(unit.token)),
+                    "{place}"
+                );
                 let raw: Vec<f64> = match &their["raw"] {
-                    Value::Array(list) => list.iter().map(|number| number.as_f64().unwrap()).collect(),
+                    Value::Array(list) => {
+                        list.iter().map(|number| number.as_f64().unwrap()).collect()
+                    }
                     number => vec![number.as_f64().unwrap()],
                 };
                 // The parser of JSON may be off in the last digit.
-                let same = raw.len() == unit.raw.len() && raw.iter().zip(&unit.raw).all(|(theirs, ours)| (theirs - ours).abs() <= 1e-15);
+                let same = raw.len() == unit.raw.len()
+                    && raw
+                        .iter()
+                        .zip(&unit.raw)
+                        .all(|(theirs, ours)| (theirs - ours).abs() <= 1e-15);
                 assert!(same, "{place}: {raw:?} {:?}", unit.raw);
                 units += 1;
             }
         }
         assert!(theirs.next().is_none(), "{name}: more units than ours");
         let pooled = detector.pooled();
-        println!("{name}: {units} units as theirs; pooled p = {} over {} distinct", pooled.p_value, pooled.units);
+        println!(
+            "{name}: {units} units as theirs; pooled p = {} over {} distinct",
+            pooled.p_value, pooled.units
+        );
         assert!(units >= 200, "{name}: {units}");
         // Half of the rows are unmarked, and some packages mark weakly.
         assert!(pooled.p_value.get() < 1e-3, "{name}: {}", pooled.p_value);
@@ -82,17 +127,31 @@ fn configuration(format: &str, rng: &mut impl Rng) -> String {
     let list: Vec<u64> = (0..20).map(|_| whole(rng)).collect();
     let value = match format {
         "vllm-gumbel" | "vllm-dual" => json!({"key": key, "context_width": 2}),
-        "sglang-gumbel" => json!({"key": format!("{key:016x}"), "key_b": format!("{:016x}", whole(rng)), "context_window": 2}),
-        "hf-kgw-lefthash" => json!({"hashing_key": key >> 20, "vocab_size": VOCABULARY, "seeding_scheme": "lefthash"}),
-        "hf-kgw-selfhash" => json!({"hashing_key": key >> 20, "vocab_size": VOCABULARY, "seeding_scheme": "selfhash", "context_width": 3}),
+        "sglang-gumbel" => {
+            json!({"key": format!("{key:016x}"), "key_b": format!("{:016x}", whole(rng)), "context_window": 2})
+        }
+        "hf-kgw-lefthash" => {
+            json!({"hashing_key": key >> 20, "vocab_size": VOCABULARY, "seeding_scheme": "lefthash"})
+        }
+        "hf-kgw-selfhash" => {
+            json!({"hashing_key": key >> 20, "vocab_size": VOCABULARY, "seeding_scheme": "selfhash", "context_width": 3})
+        }
         "hf-synthid" => json!({"keys": list, "ngram_len": 3}),
         "deepmind-synthid" => json!({"keys": list, "ngram_len": 3}),
-        "textseal-gumbel" | "textseal-greenlist" | "textseal-dual" => json!({"secret_key": key, "ngram": 2}),
-        "markllm-kgw" => json!({"hash_key": key >> 33, "prefix_length": 1, "vocab_size": VOCABULARY}),
+        "textseal-gumbel" | "textseal-greenlist" | "textseal-dual" => {
+            json!({"secret_key": key, "ngram": 2})
+        }
+        "markllm-kgw" => {
+            json!({"hash_key": key >> 33, "prefix_length": 1, "vocab_size": VOCABULARY})
+        }
         "markllm-unigram" => json!({"hash_key": key >> 33, "vocab_size": VOCABULARY}),
-        "markllm-exp" => json!({"hash_key": key >> 33, "prefix_length": 2, "vocab_size": VOCABULARY}),
+        "markllm-exp" => {
+            json!({"hash_key": key >> 33, "prefix_length": 2, "vocab_size": VOCABULARY})
+        }
         "maryland" | "openai" => json!({"seed": key >> 33, "ngram": 2, "vocab_size": VOCABULARY}),
-        _ if format.starts_with("lmw-") => json!({"hash_key": key >> 33, "gamma": 0.25, "vocab_size": VOCABULARY}),
+        _ if format.starts_with("lmw-") => {
+            json!({"hash_key": key >> 33, "gamma": 0.25, "vocab_size": VOCABULARY})
+        }
         _ => panic!("no configuration for {format}"),
     };
     value.to_string()
@@ -110,7 +169,15 @@ fn innocent(kind: usize, rng: &mut impl Rng) -> Vec<u32> {
         }
         _ => {
             let frame = zipf(rng, VOCABULARY, 12);
-            (0..250_usize).map(|place| if place % 12 == 5 { below(rng, 40) } else { frame[place % 12] }).collect()
+            (0..250_usize)
+                .map(|place| {
+                    if place % 12 == 5 {
+                        below(rng, 40)
+                    } else {
+                        frame[place % 12]
+                    }
+                })
+                .collect()
         }
     }
 }
@@ -134,9 +201,18 @@ fn innocent_text_keeps_the_nominal_rate_under_random_keys() {
                 .collect();
             let low = p_values.iter().filter(|p| **p <= 0.05).count() as u64;
             let (above, _) = rate(low, KEYS as u64, 0.05);
-            println!("{format}, text {kind}: {low} of {KEYS} at 0.05, p = {above} that it is no more than that");
+            println!(
+                "{format}, text {kind}: {low} of {KEYS} at 0.05, p = {above} that it is no more than that"
+            );
             assert!(above.get() > 1e-5, "{format}, text {kind}: {low} of {KEYS}");
-            let continuous = ["vllm-gumbel", "sglang-gumbel", "textseal-gumbel", "markllm-exp", "openai"].contains(&format);
+            let continuous = [
+                "vllm-gumbel",
+                "sglang-gumbel",
+                "textseal-gumbel",
+                "markllm-exp",
+                "openai",
+            ]
+            .contains(&format);
             if continuous && kind == 0 {
                 let p = uniformity(&p_values);
                 assert!(p > 1e-5, "{format}: {p}");
@@ -154,7 +230,9 @@ fn what_was_copied_from_the_prompt_does_not_count() {
         let mark = Mark::from_json(format, &configuration(format, &mut rng)).unwrap();
         let mut detector = Detector::new(mark);
         let text = zipf(&mut rng, VOCABULARY, 120);
-        let found = detector.row(&Response::ids(&text).with_prompt(&text)).unwrap();
+        let found = detector
+            .row(&Response::ids(&text).with_prompt(&text))
+            .unwrap();
         // All but what the padding or the prompt's own end makes new.
         assert!(found.units <= 8, "{format}: {} units", found.units);
     }
@@ -164,29 +242,88 @@ fn what_was_copied_from_the_prompt_does_not_count() {
 fn wrong_configurations_name_the_field_and_never_the_key() {
     let wrong = [
         ("vllm-gumbel", json!({"key": -5}), "key"),
-        ("vllm-gumbel", json!({"key": 98_765_432_101_u64, "context_with": 4}), "context_with"),
-        ("vllm-gumbel", json!({"key": 98_765_432_101_u64, "prf": "blake3"}), "philox"),
-        ("vllm-gumbel", json!({"key": 98_765_432_101_u64, "version": "philox4x32-10-v2"}), "philox4x32-10-v1"),
-        ("vllm-dual", json!({"key": 98_765_432_101_u64, "alpha": 1.5}), "alpha"),
-        ("sglang-gumbel", json!({"key": "98765432101987654321"}), "1 to 16 hex digits"),
-        ("hf-kgw-lefthash", json!({"hashing_key": 98_765_432_101_u64}), "vocab_size"),
-        ("hf-kgw-lefthash", json!({"hashing_key": 98_765_432_101_u64, "vocab_size": 100, "greenlist_ratio": 1.5}), "greenlist_ratio"),
-        ("hf-synthid", json!({"ngram_len": 5, "keys": "98765432101"}), "keys"),
+        (
+            "vllm-gumbel",
+            json!({"key": 98_765_432_101_u64, "context_with": 4}),
+            "context_with",
+        ),
+        (
+            "vllm-gumbel",
+            json!({"key": 98_765_432_101_u64, "prf": "blake3"}),
+            "philox",
+        ),
+        (
+            "vllm-gumbel",
+            json!({"key": 98_765_432_101_u64, "version": "philox4x32-10-v2"}),
+            "philox4x32-10-v1",
+        ),
+        (
+            "vllm-dual",
+            json!({"key": 98_765_432_101_u64, "alpha": 1.5}),
+            "alpha",
+        ),
+        (
+            "sglang-gumbel",
+            json!({"key": "98765432101987654321"}),
+            "1 to 16 hex digits",
+        ),
+        (
+            "hf-kgw-lefthash",
+            json!({"hashing_key": 98_765_432_101_u64}),
+            "vocab_size",
+        ),
+        (
+            "hf-kgw-lefthash",
+            json!({"hashing_key": 98_765_432_101_u64, "vocab_size": 100, "greenlist_ratio": 1.5}),
+            "greenlist_ratio",
+        ),
+        (
+            "hf-synthid",
+            json!({"ngram_len": 5, "keys": "98765432101"}),
+            "keys",
+        ),
         ("hf-synthid", json!({"ngram_len": 5, "keys": []}), "keys"),
         ("textseal-gumbel", json!({}), "secret_key"),
     ];
     for (format, config, named) in wrong {
-        let error = Mark::from_json(format, &config.to_string()).unwrap_err().to_string();
+        let error = Mark::from_json(format, &config.to_string())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(named), "{format}: {error}");
         assert!(!error.contains("98765432101"), "{error}");
     }
-    assert!(Mark::from_json("kgw", "{}").unwrap_err().to_string().contains("hf-kgw-lefthash"));
-    assert!(Mark::from_json("vllm-gumbel", "{\"key\": 98765").unwrap_err().to_string().contains("ends too early"));
-    assert!(Mark::from_json("vllm-gumbel", "[]").unwrap_err().to_string().contains("not a JSON object"));
+    assert!(
+        Mark::from_json("kgw", "{}")
+            .unwrap_err()
+            .to_string()
+            .contains("hf-kgw-lefthash")
+    );
+    assert!(
+        Mark::from_json("vllm-gumbel", "{\"key\": 98765")
+            .unwrap_err()
+            .to_string()
+            .contains("ends too early")
+    );
+    assert!(
+        Mark::from_json("vllm-gumbel", "[]")
+            .unwrap_err()
+            .to_string()
+            .contains("not a JSON object")
+    );
 
-    let mark = Mark::from_json("hf-kgw-lefthash", r#"{"hashing_key": 5, "vocab_size": 100}"#).unwrap();
-    let error = Detector::new(mark).row(&Response::ids(&[1, 2, 100])).unwrap_err().to_string();
-    assert!(error.contains("token 100") && error.contains("vocab_size"), "{error}");
+    let mark = Mark::from_json(
+        "hf-kgw-lefthash",
+        r#"{"hashing_key": 5, "vocab_size": 100}"#,
+    )
+    .unwrap();
+    let error = Detector::new(mark)
+        .row(&Response::ids(&[1, 2, 100]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("token 100") && error.contains("vocab_size"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -194,8 +331,13 @@ fn keys_are_in_no_debug_output() {
     let mut rng = rng(903);
     for definition in FORMATS {
         let config = configuration(definition.id, &mut rng);
-        let shown = format!("{:?}", Detector::new(Mark::from_json(definition.id, &config).unwrap()));
-        let digits = config.split(|c: char| !c.is_ascii_hexdigit()).filter(|part| part.len() > 8);
+        let shown = format!(
+            "{:?}",
+            Detector::new(Mark::from_json(definition.id, &config).unwrap())
+        );
+        let digits = config
+            .split(|c: char| !c.is_ascii_hexdigit())
+            .filter(|part| part.len() > 8);
         for key in digits {
             assert!(!shown.contains(key), "{}: {key} in {shown}", definition.id);
         }

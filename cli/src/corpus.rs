@@ -52,7 +52,12 @@ impl Ambiguity {
             // What the two have in common at both ends; between them nothing is aligned.
             let same = |(a, b): &(&u32, &u32)| a == b;
             let front = ids.iter().zip(encoded).take_while(same).count();
-            let back = ids[front..].iter().rev().zip(encoded[front.min(encoded.len())..].iter().rev()).take_while(same).count();
+            let back = ids[front..]
+                .iter()
+                .rev()
+                .zip(encoded[front.min(encoded.len())..].iter().rev())
+                .take_while(same)
+                .count();
             self.missed += (ids.len() - front - back) as u64;
         }
     }
@@ -60,8 +65,16 @@ impl Ambiguity {
 
 impl fmt::Display for Ambiguity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, differ, tokens, missed } = self;
-        write!(f, "from text alone, {differ} of {rows} rows would have had other ids, {missed} of {tokens} tokens; ids were used")
+        let Self {
+            rows,
+            differ,
+            tokens,
+            missed,
+        } = self;
+        write!(
+            f,
+            "from text alone, {differ} of {rows} rows would have had other ids, {missed} of {tokens} tokens; ids were used"
+        )
     }
 }
 
@@ -158,7 +171,8 @@ impl Corpus {
 
     /// Ids of the tokenizer that was given.
     pub(crate) fn vocabulary(&self) -> Option<u32> {
-        self.tokenizer().and_then(|tokenizer| u32::try_from(tokenizer.vocabulary()).ok())
+        self.tokenizer()
+            .and_then(|tokenizer| u32::try_from(tokenizer.vocabulary()).ok())
     }
 
     /// The tokenizer, if one was given or needed so far.

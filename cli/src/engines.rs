@@ -14,7 +14,11 @@ const MAX_CONFIG: u64 = 1 << 20;
 /// Reads an engine's configuration. It holds the key, but engines do not insist that it is private, so neither do we.
 pub(crate) fn read_config(path: &Path) -> Result<Zeroizing<String>> {
     if files::is_open_to_others(path) {
-        say(&format!("note: others can read {}, which holds a key; run `chmod 600 {}`", path.display(), path.display()));
+        say(&format!(
+            "note: others can read {}, which holds a key; run `chmod 600 {}`",
+            path.display(),
+            path.display()
+        ));
     }
     files::read_text(path, MAX_CONFIG)
 }

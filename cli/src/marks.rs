@@ -161,8 +161,9 @@ pub(crate) fn named_tokenizer(name: &str) -> Result<Tokenizer> {
 }
 
 pub(crate) fn open_tokenizer(path: &Path) -> Result<Tokenizer> {
-    Tokenizer::open(path)
-        .map_err(|error| Failure::from(error).hint("give a tokenizer.json, a GGUF model, cl100k_base or o200k_base"))
+    Tokenizer::open(path).map_err(|error| {
+        Failure::from(error).hint("give a tokenizer.json, a GGUF model, cl100k_base or o200k_base")
+    })
 }
 
 /// A pulled model's tokenizer that has this digest.

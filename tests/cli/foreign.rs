@@ -10,7 +10,10 @@ use crate::{Desk, mode, rows};
 fn vectors(desk: &Desk, name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/interop");
     for (file, to) in [("config.json", "engine.json"), ("rows.jsonl", "rows.jsonl")] {
-        desk.write(to, std::fs::read(folder.join(format!("{name}.{file}"))).unwrap());
+        desk.write(
+            to,
+            std::fs::read(folder.join(format!("{name}.{file}"))).unwrap(),
+        );
     }
 }
 
@@ -29,16 +32,30 @@ fn another_systems_mark_is_found_by_its_own_configuration() {
     let ran = desk.good(&format!("{detect} --json --units"));
     let lines = ran.json();
     let pooled = lines.last().unwrap();
-    assert_eq!((&pooled["pooled"], &pooled["verdict"]), (&json!(true), &json!("Detected")));
+    assert_eq!(
+        (&pooled["pooled"], &pooled["verdict"]),
+        (&json!(true), &json!("Detected"))
+    );
     assert!(pooled["warning"].as_str().unwrap().contains("forgery"));
-    let units: Vec<&Value> = lines.iter().filter(|line| !line["window"].is_null()).collect();
+    let units: Vec<&Value> = lines
+        .iter()
+        .filter(|line| !line["window"].is_null())
+        .collect();
     assert!(units.len() > 200);
-    assert_eq!(units[0]["window"], json!([-1, -1, -1, -1]), "the first context is padding");
+    assert_eq!(
+        units[0]["window"],
+        json!([-1, -1, -1, -1]),
+        "the first context is padding"
+    );
     assert!(units[0]["raw"][0].as_f64().unwrap() < 1.0);
     let row = lines.iter().find(|line| !line["peer"].is_null()).unwrap();
     assert!(row["peer"]["detector"].as_str().unwrap().contains("vLLM"));
     let table = desk.good(detect);
-    assert!(table.stdout.contains("would say") && table.stdout.contains("Detected"), "{}", table.stdout);
+    assert!(
+        table.stdout.contains("would say") && table.stdout.contains("Detected"),
+        "{}",
+        table.stdout
+    );
 
     // Another key: no, and with exit code 1.
     private(&desk, "wrong.json", r#"{"key": 7}"#);
@@ -63,12 +80,21 @@ fn a_scan_names_format_and_key_without_being_told() {
             json!({"name": "list", "key": [11, 22, 33, 44, 55, 66, 77, 88]}),
         ),
     );
-    let scan = format!("scan --keys keys.jsonl --formats all --input rows.jsonl --vocab-size {vocabulary}");
+    let scan = format!(
+        "scan --keys keys.jsonl --formats all --input rows.jsonl --vocab-size {vocabulary}"
+    );
     let ran = desk.good(&format!("{scan} --json"));
     let lines = ran.json();
-    let found: Vec<(&Value, &Value)> = lines.iter().filter(|line| line["verdict"] == "Detected").map(|line| (&line["key"], &line["format"])).collect();
+    let found: Vec<(&Value, &Value)> = lines
+        .iter()
+        .filter(|line| line["verdict"] == "Detected")
+        .map(|line| (&line["key"], &line["format"]))
+        .collect();
     // The same function under two names.
-    assert!(found.contains(&(&json!("right"), &json!("hf-kgw-lefthash"))), "{found:?}");
+    assert!(
+        found.contains(&(&json!("right"), &json!("hf-kgw-lefthash"))),
+        "{found:?}"
+    );
     assert!(found.iter().all(|(name, _)| *name == "right"), "{found:?}");
     assert!(lines.last().unwrap()["tried"].as_u64().unwrap() > 20);
     assert!(!ran.stdout.contains("123456789") && !ran.stderr.contains("123456789"));
@@ -90,10 +116,21 @@ fn the_doctor_says_which_parameter_is_wrong() {
     );
     let ran = desk.run("scan --keys keys.jsonl --input rows.jsonl --doctor");
     assert_eq!(ran.code, 1);
-    assert!(ran.stdout.contains(&format!("probably: context_width {width}")), "{}", ran.stdout);
+    assert!(
+        ran.stdout
+            .contains(&format!("probably: context_width {width}")),
+        "{}",
+        ran.stdout
+    );
     let ran = desk.run("scan --keys keys.jsonl --input rows.jsonl --doctor --json");
     let lines = ran.json();
-    assert!(lines.iter().any(|line| line["doctor"] == json!(format!("context_width {width}"))), "{}", ran.stdout);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["doctor"] == json!(format!("context_width {width}"))),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
@@ -101,7 +138,10 @@ fn keys_of_the_tree_go_to_engines_and_what_they_write_can_be_read() {
     let desk = Desk::empty();
     desk.root();
     desk.good("key derive --root root.key --path 2026-12/campaign/east --out east.key");
-    desk.write("rows.jsonl", json!({"id": 1, "tokens": (0..300).collect::<Vec<u32>>()}).to_string());
+    desk.write(
+        "rows.jsonl",
+        json!({"id": 1, "tokens": (0..300).collect::<Vec<u32>>()}).to_string(),
+    );
     let engines = [
         ("vllm", "vllm-gumbel"),
         ("vllm-dual", "vllm-dual"),
@@ -123,16 +163,28 @@ fn keys_of_the_tree_go_to_engines_and_what_they_write_can_be_read() {
         let record = desk.read(&format!("{engine}.record"));
         let config = desk.read(&format!("{engine}.json"));
         assert!(record.contains("commitment") && record.contains(format));
-        for key in config.split(|c: char| !c.is_ascii_hexdigit()).filter(|part| part.len() > 8) {
+        for key in config
+            .split(|c: char| !c.is_ascii_hexdigit())
+            .filter(|part| part.len() > 8)
+        {
             assert!(!record.contains(key), "{engine}");
         }
     }
     // The same key gives the same file; no file is replaced.
     desk.good("key export --engine vllm --key east.key --out again.json");
     assert_eq!(desk.read("again.json"), desk.read("vllm.json"));
-    assert!(desk.bad("key export --engine vllm --key east.key --out vllm.json").contains("exists already"));
-    assert!(desk.bad("key export --engine llama-cpp --key east.key --out x.json").contains("no mark of its own"));
-    assert!(desk.bad("key export --engine tgi --key east.key --out x.json").contains("vllm-dual"));
+    assert!(
+        desk.bad("key export --engine vllm --key east.key --out vllm.json")
+            .contains("exists already")
+    );
+    assert!(
+        desk.bad("key export --engine llama-cpp --key east.key --out x.json")
+            .contains("no mark of its own")
+    );
+    assert!(
+        desk.bad("key export --engine tgi --key east.key --out x.json")
+            .contains("vllm-dual")
+    );
 }
 
 #[test]
@@ -143,7 +195,12 @@ fn a_key_in_use_is_taken_in_and_scanned_for() {
     assert_eq!(mode(&desk.path("prod.jsonl")), 0o600);
     let ran = desk.good("scan --keys prod.jsonl --input rows.jsonl --json");
     assert_eq!(rows(&ran.stdout)[0]["key"], "prod");
-    assert!(desk.bad("key import --format sglang-gumbel --config engine.json --name prod --out x.jsonl").contains("key"));
+    assert!(
+        desk.bad(
+            "key import --format sglang-gumbel --config engine.json --name prod --out x.jsonl"
+        )
+        .contains("key")
+    );
 }
 
 #[test]
@@ -151,26 +208,42 @@ fn mistakes_with_other_systems_marks_say_what_to_do() {
     let desk = Desk::empty();
     vectors(&desk, "vllm-gumbel");
     private(&desk, "kgw.json", r#"{"hashing_key": 987654321}"#);
-    private(&desk, "typo.json", r#"{"key": 987654321, "context_with": 2}"#);
+    private(
+        &desk,
+        "typo.json",
+        r#"{"key": 987654321, "context_with": 2}"#,
+    );
     private(&desk, "cut.json", r#"{"key": 987654"#);
-    let detect = |format: &str, config: &str| desk.bad(&format!("detect --format {format} --format-config {config} --input rows.jsonl"));
+    let detect = |format: &str, config: &str| {
+        desk.bad(&format!(
+            "detect --format {format} --format-config {config} --input rows.jsonl"
+        ))
+    };
     assert!(detect("kgw", "engine.json").contains("hf-kgw-lefthash"));
     assert!(detect("hf-kgw-lefthash", "kgw.json").contains("vocab_size"));
     assert!(detect("vllm-gumbel", "typo.json").contains("context_with"));
     let cut = detect("vllm-gumbel", "cut.json");
-    assert!(cut.contains("ends too early") && !cut.contains("987654"), "{cut}");
+    assert!(
+        cut.contains("ends too early") && !cut.contains("987654"),
+        "{cut}"
+    );
     assert!(detect("vllm-gumbel", "gone.json").contains("gone.json"));
     desk.write("placeholders.jsonl", r#"{"id":1,"tokens":[5,-1,-1]}"#);
-    let said = desk.bad("detect --format vllm-gumbel --format-config engine.json --input placeholders.jsonl");
+    let said = desk
+        .bad("detect --format vllm-gumbel --format-config engine.json --input placeholders.jsonl");
     assert!(said.contains("not sampled yet"), "{said}");
     desk.write("text.jsonl", r#"{"id":1,"response":"words"}"#);
-    let said = desk.bad("detect --format vllm-gumbel --format-config engine.json --input text.jsonl");
+    let said =
+        desk.bad("detect --format vllm-gumbel --format-config engine.json --input text.jsonl");
     assert!(said.contains("--tokenizer"), "{said}");
     let ran = desk.run("detect --format vllm-gumbel --format-config engine.json --input text.jsonl --tokenizer cl100k_base");
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     private(&desk, "keys.jsonl", "{\"key\": 1}\nnot json 987654321\n");
     let said = desk.bad("scan --keys keys.jsonl --input rows.jsonl");
-    assert!(said.contains("line 2") && !said.contains("987654321"), "{said}");
+    assert!(
+        said.contains("line 2") && !said.contains("987654321"),
+        "{said}"
+    );
     // A width that the engine's tokens do not fit.
     let ran = desk.run("scan --keys prod.jsonl --input rows.jsonl");
     assert_eq!(ran.code, 2);

@@ -24,7 +24,8 @@ fn the_readmes_commands_run_as_written() {
         let _ = writeln!(script, "{block}");
     }
     // Paths are those of the repository.
-    std::os::unix::fs::symlink(std::path::absolute("../tests").unwrap(), desk.path("tests")).unwrap();
+    std::os::unix::fs::symlink(std::path::absolute("../tests").unwrap(), desk.path("tests"))
+        .unwrap();
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_taggant"));
     let path = format!(
         "{}:{}",

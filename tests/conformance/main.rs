@@ -71,12 +71,19 @@ fn cases(rng: &mut ChaCha8Rng) -> Vec<Case> {
 #[test]
 fn keys_for_other_systems_are_those_of_the_specification() {
     let bytes = [9; 32];
-    let key = taggant_core::RootKey::from_bytes(bytes).derive(&"2026-12/campaign/east".parse().unwrap());
+    let key =
+        taggant_core::RootKey::from_bytes(bytes).derive(&"2026-12/campaign/east".parse().unwrap());
     let leaf = reference::derive(&bytes, "forensic", "2026-12", "campaign", "east");
     for (format, number) in [("vllm-gumbel", 0), ("hf-synthid", 0), ("hf-synthid", 29)] {
-        assert_eq!(*key.engine_key(format, number).unwrap(), reference::engine_key(&leaf, format, number));
+        assert_eq!(
+            *key.engine_key(format, number).unwrap(),
+            reference::engine_key(&leaf, format, number)
+        );
     }
-    assert_eq!(key.engine_key("no label", 0).unwrap_err().kind(), ErrorKind::Path);
+    assert_eq!(
+        key.engine_key("no label", 0).unwrap_err().kind(),
+        ErrorKind::Path
+    );
 }
 
 #[test]

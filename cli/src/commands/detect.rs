@@ -27,7 +27,9 @@ pub(crate) fn run(args: &Detect) -> Result<Answer> {
         return foreign::run(args, format, config);
     }
     let Some(path) = &args.record else {
-        return Err(Failure::new("no record").hint("give --record, or --format for another system's mark"));
+        return Err(
+            Failure::new("no record").hint("give --record, or --format for another system's mark")
+        );
     };
     if let Some(keys) = &args.many_keys {
         return many_keys::run(args, path, keys);

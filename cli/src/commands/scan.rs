@@ -25,7 +25,10 @@ pub(crate) fn run(args: &Scan) -> Result<Answer> {
         return list();
     };
     if !(args.alpha > 0.0 && args.alpha < 1.0) {
-        return Err(Failure::new(format!("alpha is {}; it must lie between 0 and 1", args.alpha)));
+        return Err(Failure::new(format!(
+            "alpha is {}; it must lie between 0 and 1",
+            args.alpha
+        )));
     }
     let formats = formats(&args.formats)?;
     let entries = entries(keys)?;
@@ -38,11 +41,18 @@ pub(crate) fn run(args: &Scan) -> Result<Answer> {
                 Failure::from(error.context(format_args!("{}, line {}", keys.display(), entry.line)))
                     .hint("docs of the formats: crates/interop/FORMATS.md; `--vocab-size` stands in for a vocab_size that is missing")
             })?;
-            tries.extend(found.into_iter().map(|candidate| Try { name: &entry.name, reading: index, candidate }));
+            tries.extend(found.into_iter().map(|candidate| Try {
+                name: &entry.name,
+                reading: index,
+                candidate,
+            }));
         }
     }
     let found = read_all(&tries, &readings, args.alpha)?;
-    let p_values: Vec<PValue> = found.iter().map(|found| found.as_ref().map_or(PValue::ONE, |found| found.p_value)).collect();
+    let p_values: Vec<PValue> = found
+        .iter()
+        .map(|found| found.as_ref().map_or(PValue::ONE, |found| found.p_value))
+        .collect();
     let adjusted = holm(&p_values);
     let mut order: Vec<usize> = (0..tries.len()).collect();
     order.sort_by(|&a, &b| p_values[a].ln().total_cmp(&p_values[b].ln()));
@@ -51,13 +61,31 @@ pub(crate) fn run(args: &Scan) -> Result<Answer> {
     let mut output = Output::create(Path::new("-"))?;
     if args.json {
         for &index in &order {
-            let line = Line::new(&tries[index], &readings, found[index].as_ref().map_err(String::as_str), adjusted[index], args.alpha);
+            let line = Line::new(
+                &tries[index],
+                &readings,
+                found[index].as_ref().map_err(String::as_str),
+                adjusted[index],
+                args.alpha,
+            );
             output.line(&json(&line)?)?;
         }
     } else {
-        print(&mut output, &order, &tries, &readings, &found, &adjusted, args.alpha)?;
+        print(
+            &mut output,
+            &order,
+            &tries,
+            &readings,
+            &found,
+            &adjusted,
+            args.alpha,
+        )?;
     }
-    let advice = if args.doctor && detected == 0 { doctor::run(args, &tries, &readings, &mut output)? } else { 0 };
+    let advice = if args.doctor && detected == 0 {
+        doctor::run(args, &tries, &readings, &mut output)?
+    } else {
+        0
+    };
     let summary = Summary {
         scan: true,
         tried: tries.len(),
@@ -68,13 +96,21 @@ pub(crate) fn run(args: &Scan) -> Result<Answer> {
     if args.json {
         output.line(&json(&summary)?)?;
     } else {
-        output.line(&format!("{detected} of {} detected at family-wise {:e}", tries.len(), args.alpha))?;
+        output.line(&format!(
+            "{detected} of {} detected at family-wise {:e}",
+            tries.len(),
+            args.alpha
+        ))?;
     }
     output.finish()?;
     for reading in &readings {
         reading.complete()?;
     }
-    Ok(if detected > 0 { Answer::Yes } else { Answer::No })
+    Ok(if detected > 0 {
+        Answer::Yes
+    } else {
+        Answer::No
+    })
 }
 
 fn list() -> Result<Answer> {
@@ -92,9 +128,14 @@ fn formats(names: &[String]) -> Result<Vec<&'static Definition>> {
         return Ok(FORMATS.to_vec());
     }
     let find = |name: &String| {
-        FORMATS.iter().copied().find(|definition| definition.id == name).ok_or_else(|| {
-            Failure::new(format!("format `{}` is unknown", name.escape_debug())).hint("`taggant scan --list` names those that are read")
-        })
+        FORMATS
+            .iter()
+            .copied()
+            .find(|definition| definition.id == name)
+            .ok_or_else(|| {
+                Failure::new(format!("format `{}` is unknown", name.escape_debug()))
+                    .hint("`taggant scan --list` names those that are read")
+            })
     };
     names.iter().map(find).collect()
 }
@@ -111,24 +152,41 @@ const MAX_ENTRIES: usize = 1_000_000;
 
 fn entries(path: &Path) -> Result<Vec<Entry>> {
     if files::is_open_to_others(path) {
-        say(&format!("note: others can read {}, which holds keys; run `chmod 600 {}`", path.display(), path.display()));
+        say(&format!(
+            "note: others can read {}, which holds keys; run `chmod 600 {}`",
+            path.display(),
+            path.display()
+        ));
     }
     let mut lines = Lines::new(files::open(path)?);
     let mut entries = Vec::new();
     while let Some((line, text)) = lines.next().map_err(|error| Failure::io(path, &error))? {
-        let place = |failure: Failure| failure.context(format_args!("{}, line {line}", path.display()));
+        let place =
+            |failure: Failure| failure.context(format_args!("{}, line {line}", path.display()));
         // The parser's complaint could quote a key.
         let fields: Map<String, Value> = text
-            .and_then(|text| rows::parse(text).map_err(|_| Failure::new("not a JSON object").hint("one key a line; see `taggant scan --help`")))
+            .and_then(|text| {
+                rows::parse(text).map_err(|_| {
+                    Failure::new("not a JSON object")
+                        .hint("one key a line; see `taggant scan --help`")
+                })
+            })
             .map_err(place)?;
-        let name = fields.get("name").and_then(Value::as_str).map_or_else(|| format!("line {line}"), str::to_owned);
+        let name = fields
+            .get("name")
+            .and_then(Value::as_str)
+            .map_or_else(|| format!("line {line}"), str::to_owned);
         entries.push(Entry { line, name, fields });
         if entries.len() > MAX_ENTRIES {
-            return Err(Failure::new(format!("{}: more than {MAX_ENTRIES} keys", path.display())).hint("split the list"));
+            return Err(
+                Failure::new(format!("{}: more than {MAX_ENTRIES} keys", path.display()))
+                    .hint("split the list"),
+            );
         }
     }
     if entries.is_empty() {
-        return Err(Failure::new(format!("{}: no keys", path.display())).hint("one key a line; see `taggant scan --help`"));
+        return Err(Failure::new(format!("{}: no keys", path.display()))
+            .hint("one key a line; see `taggant scan --help`"));
     }
     Ok(entries)
 }
@@ -170,19 +228,34 @@ fn readings(args: &Scan) -> Result<Vec<Reading>> {
         names => names.iter().map(|name| Some(name.as_str())).collect(),
     };
     if names.len() > 1 && args.input.as_deref().is_some_and(files::is_stream) {
-        return Err(Failure::new("standard input cannot be read with several tokenizers").hint("save it to a file first"));
+        return Err(
+            Failure::new("standard input cannot be read with several tokenizers")
+                .hint("save it to a file first"),
+        );
     }
     let mut readings = Vec::new();
     for name in names {
         let mut corpus = Corpus::of_any(name)?;
         let mut rows = Vec::new();
         let mut text = false;
-        corpus.read(args.text.as_deref(), args.input.as_deref(), |_, _, response| {
-            text |= matches!(response.source, Source::Text { .. });
-            rows.push(Row { tokens: response.tokens.to_vec(), prompt: response.prompt.map(<[u32]>::to_vec) });
-            Ok(())
-        })?;
-        readings.push(Reading { tokenizer: name.map(str::to_owned), vocabulary: corpus.vocabulary(), rows, corpus });
+        corpus.read(
+            args.text.as_deref(),
+            args.input.as_deref(),
+            |_, _, response| {
+                text |= matches!(response.source, Source::Text { .. });
+                rows.push(Row {
+                    tokens: response.tokens.to_vec(),
+                    prompt: response.prompt.map(<[u32]>::to_vec),
+                });
+                Ok(())
+            },
+        )?;
+        readings.push(Reading {
+            tokenizer: name.map(str::to_owned),
+            vocabulary: corpus.vocabulary(),
+            rows,
+            corpus,
+        });
         if !text {
             break;
         }
@@ -198,10 +271,15 @@ struct Try<'a> {
 }
 
 /// What each try finds, or why it could not be read; on all threads.
-fn read_all(tries: &[Try<'_>], readings: &[Reading], alpha: f64) -> Result<Vec<std::result::Result<Found, String>>> {
+fn read_all(
+    tries: &[Try<'_>],
+    readings: &[Reading],
+    alpha: f64,
+) -> Result<Vec<std::result::Result<Found, String>>> {
     let bar = progress::bar(tries.len() as u64, "scanning", "keys");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut found: Vec<Option<std::result::Result<Found, String>>> = tries.iter().map(|_| None).collect();
+    let mut found: Vec<Option<std::result::Result<Found, String>>> =
+        tries.iter().map(|_| None).collect();
     let share = tries.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
         for (tries, found) in tries.chunks(share).zip(found.chunks_mut(share)) {
@@ -221,10 +299,21 @@ fn read_all(tries: &[Try<'_>], readings: &[Reading], alpha: f64) -> Result<Vec<s
 }
 
 /// All rows under one candidate. A token that its vocabulary does not have ends it: the wrong model's format.
-fn read<'a>(candidate: &Candidate, rows: impl Iterator<Item = Response<'a>>, alpha: f64) -> std::result::Result<Found, String> {
+fn read<'a>(
+    candidate: &Candidate,
+    rows: impl Iterator<Item = Response<'a>>,
+    alpha: f64,
+) -> std::result::Result<Found, String> {
     let config = Value::Object(candidate.config.clone()).to_string();
-    let mark = taggant_interop::Mark::with_vocabulary(candidate.format, &config, candidate.mark.vocabulary()).map_err(|error| error.to_string())?;
-    let mut detector = Detector::new(mark).with_alpha(alpha).map_err(|error| error.to_string())?;
+    let mark = taggant_interop::Mark::with_vocabulary(
+        candidate.format,
+        &config,
+        candidate.mark.vocabulary(),
+    )
+    .map_err(|error| error.to_string())?;
+    let mut detector = Detector::new(mark)
+        .with_alpha(alpha)
+        .map_err(|error| error.to_string())?;
     for row in rows {
         let _ = detector.row(&row).map_err(|error| error.to_string())?;
     }
@@ -253,7 +342,13 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(one: &'a Try<'_>, readings: &'a [Reading], found: std::result::Result<&Found, &'a str>, adjusted: PValue, alpha: f64) -> Self {
+    fn new(
+        one: &'a Try<'_>,
+        readings: &'a [Reading],
+        found: std::result::Result<&Found, &'a str>,
+        adjusted: PValue,
+        alpha: f64,
+    ) -> Self {
         let detected = found.is_ok() && adjusted.at_most(alpha);
         Self {
             key: one.name,
@@ -307,17 +402,31 @@ fn print(
     let mut warnings = HashSet::new();
     for &index in order.iter().take(SHOWN) {
         let one = &tries[index];
-        let tokenizer = readings[one.reading].tokenizer.as_deref().filter(|_| readings.len() > 1);
-        let line = Line::new(one, readings, found[index].as_ref().map_err(String::as_str), adjusted[index], alpha);
-        let p = found[index].as_ref().map_or_else(|_| "–".to_owned(), |found| found.p_value.to_string());
+        let tokenizer = readings[one.reading]
+            .tokenizer
+            .as_deref()
+            .filter(|_| readings.len() > 1);
+        let line = Line::new(
+            one,
+            readings,
+            found[index].as_ref().map_err(String::as_str),
+            adjusted[index],
+            alpha,
+        );
+        let p = found[index]
+            .as_ref()
+            .map_or_else(|_| "–".to_owned(), |found| found.p_value.to_string());
         output.line(&format!(
             "{p:>11} {:>10} {:>8}  {:<12}  {:<22}  {}{}",
             adjusted[index].to_string(),
-            line.units.map_or_else(|| "–".to_owned(), |units| units.to_string()),
+            line.units
+                .map_or_else(|| "–".to_owned(), |units| units.to_string()),
             line.verdict,
             line.format,
             line.key,
-            tokenizer.map(|name| format!(" ({name})")).unwrap_or_default()
+            tokenizer
+                .map(|name| format!(" ({name})"))
+                .unwrap_or_default()
         ))?;
         warnings.extend(line.warning);
     }

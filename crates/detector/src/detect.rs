@@ -395,7 +395,11 @@ pub fn units_needed(law: &Law, tail: impl Fn(u64, f64) -> PValue, alpha: f64) ->
 }
 
 fn needed(statistic: &Statistic, alpha: f64) -> u64 {
-    units_needed(statistic.law(), |units, score| statistic.tail(units, score), alpha)
+    units_needed(
+        statistic.law(),
+        |units, score| statistic.tail(units, score),
+        alpha,
+    )
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]

@@ -37,7 +37,12 @@ impl Fields {
     }
 
     pub(crate) fn of(format: &'static str, fields: Map<String, Value>) -> Self {
-        Self { format, fields, known: Vec::new(), vocabulary: None }
+        Self {
+            format,
+            fields,
+            known: Vec::new(),
+            vocabulary: None,
+        }
     }
 
     /// The same with a vocabulary for where none is named.
@@ -59,7 +64,10 @@ impl Fields {
     fn bad(&self, name: &str, found: &str, wanted: impl Display) -> Error {
         Error::new(
             ErrorKind::Parameter,
-            format!("`{name}` of {} is {found}; it must be {wanted}", self.format),
+            format!(
+                "`{name}` of {} is {found}; it must be {wanted}",
+                self.format
+            ),
         )
     }
 
@@ -71,7 +79,12 @@ impl Fields {
     }
 
     /// A whole number in `range`.
-    pub(crate) fn whole(&mut self, name: &'static str, default: Option<u64>, range: RangeInclusive<u64>) -> Result<u64> {
+    pub(crate) fn whole(
+        &mut self,
+        name: &'static str,
+        default: Option<u64>,
+        range: RangeInclusive<u64>,
+    ) -> Result<u64> {
         let wanted = format!("a whole number from {} to {}", range.start(), range.end());
         match self.take(name) {
             None => default.ok_or_else(|| self.missing(name, &format!("give {wanted}"))),
@@ -83,8 +96,16 @@ impl Fields {
     }
 
     /// A size that counts tokens.
-    pub(crate) fn size(&mut self, name: &'static str, default: Option<u64>, range: RangeInclusive<u64>) -> Result<usize> {
-        #[expect(clippy::cast_possible_truncation, reason = "ranges of sizes are far below 2^32")]
+    pub(crate) fn size(
+        &mut self,
+        name: &'static str,
+        default: Option<u64>,
+        range: RangeInclusive<u64>,
+    ) -> Result<usize> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "ranges of sizes are far below 2^32"
+        )]
         self.whole(name, default, range).map(|size| size as usize)
     }
 
@@ -92,18 +113,29 @@ impl Fields {
     pub(crate) fn vocabulary(&mut self) -> Result<u32> {
         let wanted = "give the width of the model's logits, `vocab_size` of its configuration";
         match self.take("vocab_size") {
-            None => self.vocabulary.ok_or_else(|| self.missing("vocab_size", wanted)),
+            None => self
+                .vocabulary
+                .ok_or_else(|| self.missing("vocab_size", wanted)),
             Some(value) => value
                 .as_u64()
                 .filter(|size| VOCABULARY.contains(size))
                 .and_then(|size| u32::try_from(size).ok())
-                .ok_or_else(|| self.bad("vocab_size", &shown(&value), format!("a whole number from 2 to {}", VOCABULARY.end()))),
+                .ok_or_else(|| {
+                    self.bad(
+                        "vocab_size",
+                        &shown(&value),
+                        format!("a whole number from 2 to {}", VOCABULARY.end()),
+                    )
+                }),
         }
     }
 
     /// The same where detection can do without.
     pub(crate) fn vocabulary_if_given(&mut self) -> Result<Option<u32>> {
-        let given = self.fields.get("vocab_size").is_some_and(|value| !value.is_null());
+        let given = self
+            .fields
+            .get("vocab_size")
+            .is_some_and(|value| !value.is_null());
         if given {
             return self.vocabulary().map(Some);
         }
@@ -112,7 +144,13 @@ impl Fields {
     }
 
     /// A number in `range`, its ends excluded or not as the engine has it.
-    pub(crate) fn number(&mut self, name: &'static str, default: f64, allowed: impl Fn(f64) -> bool, wanted: &str) -> Result<f64> {
+    pub(crate) fn number(
+        &mut self,
+        name: &'static str,
+        default: f64,
+        allowed: impl Fn(f64) -> bool,
+        wanted: &str,
+    ) -> Result<f64> {
         match self.take(name) {
             None => Ok(default),
             Some(value) => match value.as_f64() {
@@ -124,7 +162,12 @@ impl Fields {
 
     /// A share strictly between 0 and 1.
     pub(crate) fn share(&mut self, name: &'static str, default: f64) -> Result<f64> {
-        self.number(name, default, |share| share > 0.0 && share < 1.0, "a number between 0 and 1")
+        self.number(
+            name,
+            default,
+            |share| share > 0.0 && share < 1.0,
+            "a number between 0 and 1",
+        )
     }
 
     /// The same without a default, and why there is none.
@@ -145,24 +188,42 @@ impl Fields {
     }
 
     /// One of `choices`.
-    pub(crate) fn choice(&mut self, name: &'static str, default: &'static str, choices: &[&'static str]) -> Result<&'static str> {
+    pub(crate) fn choice(
+        &mut self,
+        name: &'static str,
+        default: &'static str,
+        choices: &[&'static str],
+    ) -> Result<&'static str> {
         match self.take(name) {
             None => Ok(default),
-            Some(Value::String(text)) if choices.contains(&&*text) => {
-                Ok(choices.iter().copied().find(|choice| *choice == text).unwrap_or(default))
-            }
+            Some(Value::String(text)) if choices.contains(&&*text) => Ok(choices
+                .iter()
+                .copied()
+                .find(|choice| *choice == text)
+                .unwrap_or(default)),
             Some(value) => Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("`{name}` of {} is {}; this version knows {}", self.format, shown(&value), choices.join(", ")),
+                format!(
+                    "`{name}` of {} is {}; this version knows {}",
+                    self.format,
+                    shown(&value),
+                    choices.join(", ")
+                ),
             )),
         }
     }
 
     /// A key: a whole number. Its value is in no error.
-    pub(crate) fn key(&mut self, name: &'static str, default: Option<i128>, range: RangeInclusive<i128>) -> Result<i128> {
+    pub(crate) fn key(
+        &mut self,
+        name: &'static str,
+        default: Option<i128>,
+        range: RangeInclusive<i128>,
+    ) -> Result<i128> {
         let wanted = format!("a whole number from {} to {}", range.start(), range.end());
         match self.take(name) {
-            None => default.ok_or_else(|| self.missing(name, &format!("give the engine's key, {wanted}"))),
+            None => default
+                .ok_or_else(|| self.missing(name, &format!("give the engine's key, {wanted}"))),
             Some(value) => whole(&value)
                 .filter(|key| range.contains(key))
                 .ok_or_else(|| self.bad(name, "no such key", wanted)),
@@ -170,15 +231,28 @@ impl Fields {
     }
 
     /// A list of keys.
-    pub(crate) fn keys(&mut self, name: &'static str, most: usize, range: RangeInclusive<i128>) -> Result<Vec<i128>> {
-        let wanted = format!("a list of 1 to {most} whole numbers from {} to {}", range.start(), range.end());
+    pub(crate) fn keys(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        range: RangeInclusive<i128>,
+    ) -> Result<Vec<i128>> {
+        let wanted = format!(
+            "a list of 1 to {most} whole numbers from {} to {}",
+            range.start(),
+            range.end()
+        );
         let Some(value) = self.take(name) else {
             return Err(self.missing(name, &format!("give {wanted}")));
         };
         let keys: Option<Vec<i128>> = value
             .as_array()
             .filter(|list| (1..=most).contains(&list.len()))
-            .and_then(|list| list.iter().map(|key| whole(key).filter(|key| range.contains(key))).collect());
+            .and_then(|list| {
+                list.iter()
+                    .map(|key| whole(key).filter(|key| range.contains(key)))
+                    .collect()
+            });
         keys.ok_or_else(|| self.bad(name, "no such list", wanted))
     }
 
@@ -225,7 +299,10 @@ impl Fields {
 }
 
 fn whole(value: &Value) -> Option<i128> {
-    value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from))
+    value
+        .as_i64()
+        .map(i128::from)
+        .or_else(|| value.as_u64().map(i128::from))
 }
 
 fn fault(message: impl Into<String>) -> Error {

@@ -110,7 +110,10 @@ impl Detector {
             row: Row::default(),
             mark,
         };
-        detector.row.words.resize(detector.mark.voices.len(), Vec::new());
+        detector
+            .row
+            .words
+            .resize(detector.mark.voices.len(), Vec::new());
         detector
     }
 
@@ -120,7 +123,10 @@ impl Detector {
     /// [`ErrorKind::Parameter`] unless `0 < alpha < 1`.
     pub fn with_alpha(mut self, alpha: f64) -> Result<Self> {
         if !(alpha > 0.0 && alpha < 1.0) {
-            return Err(Error::new(ErrorKind::Parameter, format!("alpha is {alpha}; it must lie between 0 and 1")));
+            return Err(Error::new(
+                ErrorKind::Parameter,
+                format!("alpha is {alpha}; it must lie between 0 and 1"),
+            ));
         }
         self.alpha = alpha;
         self.needed = needed(&self.mark, alpha);
@@ -171,20 +177,25 @@ impl Detector {
     pub fn units(&self) -> impl Iterator<Item = Unit<'_>> {
         let row = &self.row;
         let window = self.mark.window();
-        row.positions.iter().enumerate().map(move |(index, &position)| {
-            let end = position as usize;
-            let words: Vec<u32> = row.words.iter().map(|words| words[index]).collect();
-            let voices = self.mark.voices.iter().zip(&words);
-            Unit {
-                position: end - row.start,
-                window: &row.joined[end - window..end],
-                token: row.joined[end],
-                raw: voices.map(|((contract, _), &word)| contract.raw(word)).collect(),
-                words,
-                score: row.scores[index],
-                counted: row.counted[index],
-            }
-        })
+        row.positions
+            .iter()
+            .enumerate()
+            .map(move |(index, &position)| {
+                let end = position as usize;
+                let words: Vec<u32> = row.words.iter().map(|words| words[index]).collect();
+                let voices = self.mark.voices.iter().zip(&words);
+                Unit {
+                    position: end - row.start,
+                    window: &row.joined[end - window..end],
+                    token: row.joined[end],
+                    raw: voices
+                        .map(|((contract, _), &word)| contract.raw(word))
+                        .collect(),
+                    words,
+                    score: row.scores[index],
+                    counted: row.counted[index],
+                }
+            })
     }
 
     /// What all distinct units of all rows so far say together.
@@ -198,7 +209,9 @@ impl Detector {
         check(response, reading.vocabulary)?;
         let window = self.mark.window();
         let prompt = response.prompt.unwrap_or_default();
-        let end = reading.eos.and_then(|eos| response.tokens.iter().position(|&token| token == eos));
+        let end = reading
+            .eos
+            .and_then(|eos| response.tokens.iter().position(|&token| token == eos));
         let tokens = &response.tokens[..end.unwrap_or(response.tokens.len())];
         let row = &mut self.row;
 
@@ -206,13 +219,16 @@ impl Detector {
         match reading.before {
             Before::Nothing => {}
             Before::Padding(word) => row.joined.resize(window, word),
-            Before::Prompt => row.joined.extend_from_slice(&prompt[prompt.len().saturating_sub(window)..]),
+            Before::Prompt => row
+                .joined
+                .extend_from_slice(&prompt[prompt.len().saturating_sub(window)..]),
         }
         row.start = row.joined.len();
         row.joined.extend_from_slice(tokens);
         row.positions.clear();
         #[expect(clippy::cast_possible_truncation, reason = "checked")]
-        row.positions.extend((window.max(row.start)..row.joined.len()).map(|position| position as u32));
+        row.positions
+            .extend((window.max(row.start)..row.joined.len()).map(|position| position as u32));
 
         let count = row.positions.len();
         row.scores.clear();
@@ -254,7 +270,11 @@ impl Detector {
         let verdict = if assessed.p_value.at_most(self.alpha) {
             Verdict::Detected
         } else if tally.units < self.needed {
-            Verdict::Inconclusive(Reason::TooFewUnits { units: tally.units, needed: self.needed, alpha: self.alpha })
+            Verdict::Inconclusive(Reason::TooFewUnits {
+                units: tally.units,
+                needed: self.needed,
+                alpha: self.alpha,
+            })
         } else {
             Verdict::NotDetected
         };
@@ -276,7 +296,11 @@ impl Detector {
 /// The weighted sum of fair bits and Chernoff's bound of its tail.
 fn weighted(depth: u32, tally: &Tally) -> (f64, PValue) {
     use taggant_detector::stats::{Law, WeightedSum};
-    let coin = Law::Binomial { trials: 1, p: 0.5, q: 0.5 };
+    let coin = Law::Binomial {
+        trials: 1,
+        p: 0.5,
+        q: 0.5,
+    };
     let (mut sum, mut score) = (WeightedSum::default(), 0.0);
     for (weight, &ones) in peer::weights(depth).into_iter().zip(&tally.layers) {
         sum.add(&coin, weight, tally.units);
@@ -295,7 +319,10 @@ impl Tally {
         };
         Self {
             layers: vec![0; layers],
-            buckets: mark.table.as_ref().map_or_else(Vec::new, |table| vec![0; table.size()]),
+            buckets: mark
+                .table
+                .as_ref()
+                .map_or_else(Vec::new, |table| vec![0; table.size()]),
             ..Self::default()
         }
     }
@@ -303,7 +330,9 @@ impl Tally {
     fn add(&mut self, mark: &Mark, row: &Row, index: usize) {
         self.units += 1;
         self.score += row.scores[index];
-        let Some(word) = row.words.first().map(|words| words[index]) else { return };
+        let Some(word) = row.words.first().map(|words| words[index]) else {
+            return;
+        };
         for (layer, ones) in self.layers.iter_mut().enumerate() {
             *ones += u64::from(word >> layer & 1);
         }
@@ -333,7 +362,11 @@ impl Row {
             }
             if mark.reading.before == Before::Nothing {
                 let tail = &prompt[prompt.len().saturating_sub(length - 1)..];
-                let bridge: Vec<u32> = tail.iter().chain(self.joined.iter().take(length - 1)).copied().collect();
+                let bridge: Vec<u32> = tail
+                    .iter()
+                    .chain(self.joined.iter().take(length - 1))
+                    .copied()
+                    .collect();
                 for run in bridge.windows(length) {
                     self.seen.insert(identity(run));
                 }
@@ -353,7 +386,8 @@ impl Row {
             };
             let fresh = length == 0 || self.seen.insert(place);
             let keyed = contract.is_none_or(|contract| contract.keyed(before, token));
-            self.counted.push(fresh && keyed && self.distinct.insert(name));
+            self.counted
+                .push(fresh && keyed && self.distinct.insert(name));
             self.names.push(name);
         }
     }
@@ -363,21 +397,35 @@ fn check(response: &Response<'_>, vocabulary: Option<u32>) -> Result<()> {
     if u32::try_from(response.tokens.len() + 1024).is_err() {
         return Err(Error::new(
             ErrorKind::Limit,
-            format!("response of {} tokens; at most 2^32 - 1025 can be scored", response.tokens.len()),
+            format!(
+                "response of {} tokens; at most 2^32 - 1025 can be scored",
+                response.tokens.len()
+            ),
         ));
     }
-    let Some(vocabulary) = vocabulary else { return Ok(()) };
-    let all = response.tokens.iter().chain(response.prompt.unwrap_or_default());
+    let Some(vocabulary) = vocabulary else {
+        return Ok(());
+    };
+    let all = response
+        .tokens
+        .iter()
+        .chain(response.prompt.unwrap_or_default());
     match all.clone().find(|&&token| token >= vocabulary) {
         None => Ok(()),
         Some(token) => Err(Error::new(
             ErrorKind::Token,
-            format!("token {token} is not below {vocabulary}, the vocabulary in the configuration; the tokenizer or `vocab_size` is another model's"),
+            format!(
+                "token {token} is not below {vocabulary}, the vocabulary in the configuration; the tokenizer or `vocab_size` is another model's"
+            ),
         )),
     }
 }
 
 /// The fewest units at which a text of planning strength reaches alpha.
 fn needed(mark: &Mark, alpha: f64) -> u64 {
-    units_needed(&mark.law.law(), |units, score| mark.law.tail(units, score).0, alpha)
+    units_needed(
+        &mark.law.law(),
+        |units, score| mark.law.tail(units, score).0,
+        alpha,
+    )
 }

@@ -36,23 +36,40 @@ const SIBLINGS: &[&[&str]] = &[
     &["hf-kgw-lefthash", "hf-kgw-selfhash"],
     &["hf-synthid", "deepmind-synthid"],
     &["textseal-gumbel", "textseal-greenlist", "textseal-dual"],
-    &["lmw-simple_1", "lmw-minhash", "lmw-skipgram", "lmw-selfhash"],
+    &[
+        "lmw-simple_1",
+        "lmw-minhash",
+        "lmw-skipgram",
+        "lmw-selfhash",
+    ],
     &["maryland", "openai"],
 ];
 
 /// Widths of logits that models in wide use have, where they differ from their tokenizers'.
-const WIDTHS: &[u64] = &[32_000, 32_064, 32_768, 49_152, 50_257, 50_272, 50_304, 128_256, 151_643, 151_936, 152_064, 200_019, 201_088, 256_000, 256_128, 262_144];
+const WIDTHS: &[u64] = &[
+    32_000, 32_064, 32_768, 49_152, 50_257, 50_272, 50_304, 128_256, 151_643, 151_936, 152_064,
+    200_019, 201_088, 256_000, 256_128, 262_144,
+];
 
 /// Everything worth trying for a mark of `format` that was not found under `config`.
 #[must_use]
 pub fn changes(format: &str, config: &Map<String, Value>, tokenizer: Option<u32>) -> Vec<Change> {
     let mut changes = Vec::new();
-    let base = Change { what: String::new(), format: format.to_owned(), config: config.clone(), rows: Rows::AsTheyAre };
+    let base = Change {
+        what: String::new(),
+        format: format.to_owned(),
+        config: config.clone(),
+        rows: Rows::AsTheyAre,
+    };
     let mut with = |what: String, name: &str, value: Value| {
         if config.get(name) != Some(&value) {
             let mut config = config.clone();
             config.insert(name.to_owned(), value);
-            changes.push(Change { what, config, ..base.clone() });
+            changes.push(Change {
+                what,
+                config,
+                ..base.clone()
+            });
         }
     };
     for name in ["gamma", "greenlist_ratio"] {
@@ -62,7 +79,13 @@ pub fn changes(format: &str, config: &Map<String, Value>, tokenizer: Option<u32>
             }
         }
     }
-    for (name, least) in [("context_width", 1), ("context_window", 1), ("ngram_len", 2), ("ngram", 1), ("prefix_length", 1)] {
+    for (name, least) in [
+        ("context_width", 1),
+        ("context_window", 1),
+        ("ngram_len", 2),
+        ("ngram", 1),
+        ("prefix_length", 1),
+    ] {
         if knows(format, name) {
             for width in least..=least + 7 {
                 with(format!("{name} {width}"), name, json!(width));
@@ -78,15 +101,28 @@ pub fn changes(format: &str, config: &Map<String, Value>, tokenizer: Option<u32>
     }
     if knows(format, "sampling_table_seed") {
         for seed in 0..4 {
-            with(format!("sampling_table_seed {seed}"), "sampling_table_seed", json!(seed));
+            with(
+                format!("sampling_table_seed {seed}"),
+                "sampling_table_seed",
+                json!(seed),
+            );
         }
     }
     if knows(format, "select_green_tokens") {
-        let now = config.get("select_green_tokens").and_then(Value::as_bool).unwrap_or(true);
-        with(format!("select_green_tokens {}", !now), "select_green_tokens", json!(!now));
+        let now = config
+            .get("select_green_tokens")
+            .and_then(Value::as_bool)
+            .unwrap_or(true);
+        with(
+            format!("select_green_tokens {}", !now),
+            "select_green_tokens",
+            json!(!now),
+        );
     }
     if knows(format, "vocab_size") {
-        let padded = tokenizer.into_iter().flat_map(|size| [1, 64, 128, 256, 512].map(|unit| u64::from(size).next_multiple_of(unit)));
+        let padded = tokenizer.into_iter().flat_map(|size| {
+            [1, 64, 128, 256, 512].map(|unit| u64::from(size).next_multiple_of(unit))
+        });
         for size in padded.chain(WIDTHS.iter().copied()) {
             with(format!("vocab_size {size}"), "vocab_size", json!(size));
         }
@@ -94,20 +130,46 @@ pub fn changes(format: &str, config: &Map<String, Value>, tokenizer: Option<u32>
     for (name, other, what) in other_keys(config) {
         with(what.to_owned(), name, other);
     }
-    let siblings = SIBLINGS.iter().find(|group| group.contains(&format)).copied().unwrap_or_default();
+    let siblings = SIBLINGS
+        .iter()
+        .find(|group| group.contains(&format))
+        .copied()
+        .unwrap_or_default();
     for sibling in siblings.iter().filter(|sibling| **sibling != format) {
         let mut config = config.clone();
         // What names the format inside the configuration, and what only the other form takes.
-        for name in ["algorithm", "seeding_scheme", "watermark_type", "method", "sampling_table_size", "sampling_table_seed"] {
+        for name in [
+            "algorithm",
+            "seeding_scheme",
+            "watermark_type",
+            "method",
+            "sampling_table_size",
+            "sampling_table_seed",
+        ] {
             config.shift_remove(name);
         }
-        changes.push(Change { what: format!("format {sibling}"), format: (*sibling).to_owned(), config, ..base.clone() });
+        changes.push(Change {
+            what: format!("format {sibling}"),
+            format: (*sibling).to_owned(),
+            config,
+            ..base.clone()
+        });
     }
     for (rows, what) in [
-        (Rows::PromptIncluded, "the prompt read as part of the response"),
-        (Rows::WithoutFirst, "the first token of each row left out (a begin-of-text token?)"),
+        (
+            Rows::PromptIncluded,
+            "the prompt read as part of the response",
+        ),
+        (
+            Rows::WithoutFirst,
+            "the first token of each row left out (a begin-of-text token?)",
+        ),
     ] {
-        changes.push(Change { what: what.to_owned(), rows, ..base.clone() });
+        changes.push(Change {
+            what: what.to_owned(),
+            rows,
+            ..base.clone()
+        });
     }
     let mut seen: Vec<(String, Map<String, Value>, Rows)> = Vec::new();
     changes.retain(|change| {
@@ -125,7 +187,13 @@ pub fn changes(format: &str, config: &Map<String, Value>, tokenizer: Option<u32>
 fn knows(format: &str, name: &str) -> bool {
     let families: &[&str] = match name {
         "greenlist_ratio" => &["hf-kgw"],
-        "gamma" => &["lmw-", "markllm-kgw", "markllm-unigram", "textseal-greenlist", "maryland"],
+        "gamma" => &[
+            "lmw-",
+            "markllm-kgw",
+            "markllm-unigram",
+            "textseal-greenlist",
+            "maryland",
+        ],
         "context_width" => &["vllm-", "hf-kgw", "lmw-"],
         "context_window" | "mixing_probability" => &["sglang"],
         "ngram_len" | "sampling_table_seed" => &["hf-synthid", "deepmind-synthid"],
@@ -151,14 +219,22 @@ fn other_keys(config: &Map<String, Value>) -> Vec<(&'static str, Value, &'static
             }
             Some(Value::String(text)) => {
                 if let Ok(other) = text.parse::<u64>() {
-                    others.push((name, json!(format!("{other:x}")), "the key's digits read as decimal"));
+                    others.push((
+                        name,
+                        json!(format!("{other:x}")),
+                        "the key's digits read as decimal",
+                    ));
                 }
             }
             _ => {}
         }
     }
     if let Some(Value::Array(keys)) = config.get("keys") {
-        others.push(("keys", Value::Array(keys.iter().rev().cloned().collect()), "the keys in reverse order"));
+        others.push((
+            "keys",
+            Value::Array(keys.iter().rev().cloned().collect()),
+            "the keys in reverse order",
+        ));
     }
     others
 }

@@ -18,7 +18,9 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -31,7 +33,11 @@ pub const ENGINES: &[Engine] = &[
         format: "vllm-gumbel",
         about: "vllm serve --watermark-config",
         write: |keys| {
-            text(&["{\"key\": ", &keys.whole(0, 64)?, ", \"algorithm\": \"gumbel\", \"context_width\": 4, \"prf\": \"philox\"}"])
+            text(&[
+                "{\"key\": ",
+                &keys.whole(0, 64)?,
+                ", \"algorithm\": \"gumbel\", \"context_width\": 4, \"prf\": \"philox\"}",
+            ])
         },
     },
     Engine {
@@ -50,7 +56,13 @@ pub const ENGINES: &[Engine] = &[
         id: "sglang",
         format: "sglang-gumbel",
         about: "SGLang --enable-watermark --watermark-config",
-        write: |keys| text(&["{\"key\": \"", &keys.hex(0)?, "\", \"context_window\": 4, \"default_enabled\": true}"]),
+        write: |keys| {
+            text(&[
+                "{\"key\": \"",
+                &keys.hex(0)?,
+                "\", \"context_window\": 4, \"default_enabled\": true}",
+            ])
+        },
     },
     Engine {
         id: "sglang-dual",
@@ -94,7 +106,13 @@ pub const ENGINES: &[Engine] = &[
         id: "transformers-synthid",
         format: "hf-synthid",
         about: "transformers SynthIDTextWatermarkingConfig(**json)",
-        write: |keys| text(&["{\"ngram_len\": 5, \"keys\": [", &keys.list(SYNTHID_DEPTH)?, "]}"]),
+        write: |keys| {
+            text(&[
+                "{\"ngram_len\": 5, \"keys\": [",
+                &keys.list(SYNTHID_DEPTH)?,
+                "]}",
+            ])
+        },
     },
     Engine {
         id: "synthid",
@@ -112,7 +130,13 @@ pub const ENGINES: &[Engine] = &[
         id: "textseal",
         format: "textseal-gumbel",
         about: "textseal WatermarkConfig(**json)",
-        write: |keys| text(&["{\"secret_key\": ", &keys.whole(0, 62)?, ", \"ngram\": 2, \"watermark_type\": \"gumbelmax\", \"method\": \"uniform\"}"]),
+        write: |keys| {
+            text(&[
+                "{\"secret_key\": ",
+                &keys.whole(0, 62)?,
+                ", \"ngram\": 2, \"watermark_type\": \"gumbelmax\", \"method\": \"uniform\"}",
+            ])
+        },
     },
     Engine {
         id: "textseal-greenlist",
@@ -157,13 +181,25 @@ pub fn export(engine: &str, key: &LeafKey) -> Result<Exported> {
     let Some(found) = ENGINES.iter().find(|known| known.id == engine) else {
         let known: Vec<_> = ENGINES.iter().map(|engine| engine.id).collect();
         let why = match engine {
-            "llama-cpp" | "llama.cpp" => "llama.cpp has no mark of its own; its sampler chain takes a native Taggant mark".to_owned(),
+            "llama-cpp" | "llama.cpp" => {
+                "llama.cpp has no mark of its own; its sampler chain takes a native Taggant mark"
+                    .to_owned()
+            }
             _ => format!("engine `{}` is unknown", engine.escape_debug()),
         };
-        return Err(Error::new(ErrorKind::Unsupported, format!("{why}; this version writes for {}", known.join(", "))));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("{why}; this version writes for {}", known.join(", ")),
+        ));
     };
-    let config = (found.write)(&Keys { key, format: found.format })?;
-    Ok(Exported { engine: found, config })
+    let config = (found.write)(&Keys {
+        key,
+        format: found.format,
+    })?;
+    Ok(Exported {
+        engine: found,
+        config,
+    })
 }
 
 /// The keys of one format under a leaf.
@@ -174,12 +210,16 @@ struct Keys<'a> {
 
 impl Keys<'_> {
     fn number(&self, number: u8) -> Result<u64> {
-        Ok(u64::from_le_bytes(*self.key.engine_key(self.format, number)?))
+        Ok(u64::from_le_bytes(
+            *self.key.engine_key(self.format, number)?,
+        ))
     }
 
     /// A whole number of so many bits, odd: an even key would throw tokens together in hashes that multiply.
     fn whole(&self, number: u8, bits: u32) -> Result<Zeroizing<String>> {
-        Ok(Zeroizing::new((self.number(number)? >> (64 - bits) | 1).to_string()))
+        Ok(Zeroizing::new(
+            (self.number(number)? >> (64 - bits) | 1).to_string(),
+        ))
     }
 
     fn hex(&self, number: u8) -> Result<Zeroizing<String>> {
@@ -201,7 +241,9 @@ impl Keys<'_> {
 
 /// One text, with room for all of it at once: a string that grows leaves copies of keys behind.
 fn text(parts: &[&str]) -> Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    let mut text = Zeroizing::new(String::with_capacity(
+        parts.iter().map(|part| part.len()).sum(),
+    ));
     for part in parts {
         text.push_str(part);
     }

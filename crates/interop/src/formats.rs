@@ -63,6 +63,8 @@ pub struct Definition {
 
 impl fmt::Debug for Definition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Definition").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Definition")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

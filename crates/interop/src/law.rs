@@ -30,7 +30,11 @@ impl UnitLaw {
                 }
                 Law::Sum(sum)
             }
-            Self::Bits(depth) => Law::Binomial { trials: *depth, p: 0.5, q: 0.5 },
+            Self::Bits(depth) => Law::Binomial {
+                trials: *depth,
+                p: 0.5,
+                q: 0.5,
+            },
         }
     }
 
@@ -38,20 +42,32 @@ impl UnitLaw {
     pub(crate) fn tail(&self, units: u64, score: f64) -> (PValue, bool) {
         #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
         let count = units as f64;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of ones below 2^53")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a sum of ones below 2^53"
+        )]
         match self {
             Self::Green { green, of } => {
                 let (p, q) = shares(*green, *of);
                 (binomial_tail(score as u64, units, p, q), true)
             }
-            Self::Bits(depth) => (binomial_tail(score as u64, units * u64::from(*depth), 0.5, 0.5), true),
+            Self::Bits(depth) => (
+                binomial_tail(score as u64, units * u64::from(*depth), 0.5, 0.5),
+                true,
+            ),
             Self::Exponential { slack } => (gamma_tail(score - count * slack, units), true),
             Self::Exponentials { weights, slack } => {
                 let total: f64 = weights.iter().sum();
                 let score = score - count * slack * total;
                 match weights.split_first() {
-                    Some((first, rest)) if rest.iter().all(|weight| weight.total_cmp(first).is_eq()) => {
-                        (gamma_tail(score / first, units * weights.len() as u64), true)
+                    Some((first, rest))
+                        if rest.iter().all(|weight| weight.total_cmp(first).is_eq()) =>
+                    {
+                        (
+                            gamma_tail(score / first, units * weights.len() as u64),
+                            true,
+                        )
                     }
                     _ => {
                         let mut sum = WeightedSum::default();

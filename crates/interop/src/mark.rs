@@ -54,7 +54,12 @@ pub(crate) enum Repeats {
 
 impl Default for Reading {
     fn default() -> Self {
-        Self { before: Before::Nothing, repeats: Repeats::Window, vocabulary: None, eos: None }
+        Self {
+            before: Before::Nothing,
+            repeats: Repeats::Window,
+            vocabulary: None,
+            eos: None,
+        }
     }
 }
 
@@ -90,7 +95,9 @@ impl Mark {
     /// Tokens before a token that decide its mark.
     #[must_use]
     pub fn window(&self) -> usize {
-        self.voices.first().map_or(0, |(contract, _)| contract.window())
+        self.voices
+            .first()
+            .map_or(0, |(contract, _)| contract.window())
     }
 
     /// The vocabulary that the configuration names.
@@ -100,17 +107,38 @@ impl Mark {
     }
 
     /// A mark of one keyed function.
-    pub(crate) fn single(definition: &'static Definition, contract: impl Contract + 'static, law: UnitLaw, reading: Reading, rule: Rule) -> Self {
-        Self { definition, voices: vec![(Box::new(contract), 1.0)], law, reading, rule, table: None }
+    pub(crate) fn single(
+        definition: &'static Definition,
+        contract: impl Contract + 'static,
+        law: UnitLaw,
+        reading: Reading,
+        rule: Rule,
+    ) -> Self {
+        Self {
+            definition,
+            voices: vec![(Box::new(contract), 1.0)],
+            law,
+            reading,
+            rule,
+            table: None,
+        }
     }
 }
 
 pub(crate) fn find(format: &str) -> Result<&'static Definition> {
-    FORMATS.iter().copied().find(|definition| definition.id == format).ok_or_else(|| {
-        let known: Vec<_> = FORMATS.iter().map(|definition| definition.id).collect();
-        Error::new(
-            ErrorKind::Unsupported,
-            format!("format `{}` is unknown; this version reads {}", format.escape_debug(), known.join(", ")),
-        )
-    })
+    FORMATS
+        .iter()
+        .copied()
+        .find(|definition| definition.id == format)
+        .ok_or_else(|| {
+            let known: Vec<_> = FORMATS.iter().map(|definition| definition.id).collect();
+            Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "format `{}` is unknown; this version reads {}",
+                    format.escape_debug(),
+                    known.join(", ")
+                ),
+            )
+        })
 }

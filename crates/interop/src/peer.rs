@@ -100,13 +100,22 @@ impl Rule {
         let units = counted.len() as u64;
         let count = units as f64;
         let score: f64 = counted.iter().map(|&index| row.scores[index]).sum();
-        let mut peer = Peer { detector: self.detector, units, score, z: None, p_value: None, means: None };
+        let mut peer = Peer {
+            detector: self.detector,
+            units,
+            score,
+            z: None,
+            p_value: None,
+            means: None,
+        };
         if units == 0 {
             return peer;
         }
         match self.statistic {
             Statistic::Gamma => peer.p_value = Some(gamma_tail(score, units).get()),
-            Statistic::MatchedGamma { variance } => peer.p_value = Some(upper_gamma(count / variance, score / variance)),
+            Statistic::MatchedGamma { variance } => {
+                peer.p_value = Some(upper_gamma(count / variance, score / variance))
+            }
             Statistic::Z { gamma } => {
                 let z = (score - gamma * count) / sqrt(count * gamma * (1.0 - gamma));
                 peer.z = Some(z);
@@ -114,7 +123,9 @@ impl Rule {
             }
             Statistic::Binomial { gamma } => peer.p_value = Some(at_least(score, units, gamma)),
             Statistic::MidBinomial { gamma } => {
-                peer.p_value = Some(0.5 * (at_least(score, units, gamma) + at_least(score + 1.0, units, gamma)));
+                peer.p_value = Some(
+                    0.5 * (at_least(score, units, gamma) + at_least(score + 1.0, units, gamma)),
+                );
             }
             Statistic::Means { depth } => peer.means = Some(means(row.words, &counted, depth)),
         }
@@ -123,7 +134,11 @@ impl Rule {
 }
 
 /// `P(Binomial(units, gamma) ≥ count)`.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count"
+)]
 fn at_least(count: f64, units: u64, gamma: f64) -> f64 {
     binomial_tail(count as u64, units, gamma, 1.0 - gamma).get()
 }
@@ -134,7 +149,10 @@ fn means(words: &[u32], counted: &[usize], depth: u32) -> (f64, f64) {
     let weights = weights(depth);
     let (mut plain, mut weighted) = (0.0, 0.0);
     for (layer, weight) in weights.iter().enumerate() {
-        let ones = counted.iter().filter(|&&index| words[index] >> layer & 1 == 1).count() as f64;
+        let ones = counted
+            .iter()
+            .filter(|&&index| words[index] >> layer & 1 == 1)
+            .count() as f64;
         plain += ones;
         weighted += weight * ones;
     }
@@ -144,9 +162,13 @@ fn means(words: &[u32], counted: &[usize], depth: u32) -> (f64, f64) {
 
 /// Weights of the layers of a tournament, from 10 down to 1, rescaled to sum to the depth (Dathathri et al. 2024, weighted mean).
 pub(crate) fn weights(depth: u32) -> Vec<f64> {
-    let raw: Vec<f64> = (0..depth).map(|layer| 10.0 - 9.0 * f64::from(layer) / f64::from(depth.max(2) - 1)).collect();
+    let raw: Vec<f64> = (0..depth)
+        .map(|layer| 10.0 - 9.0 * f64::from(layer) / f64::from(depth.max(2) - 1))
+        .collect();
     let total: f64 = raw.iter().sum();
-    raw.into_iter().map(|weight| weight * f64::from(depth) / total).collect()
+    raw.into_iter()
+        .map(|weight| weight * f64::from(depth) / total)
+        .collect()
 }
 
 /// `Q(a, x)`, the regularised upper incomplete gamma function for any shape: a series below the mean, a continued fraction (Lentz) above.
@@ -199,7 +221,10 @@ mod tests {
             let exact = gamma_tail(x, shape).get();
             #[expect(clippy::cast_precision_loss, reason = "small")]
             let found = upper_gamma(shape as f64, x);
-            assert!((found / exact - 1.0).abs() < 1e-10, "{shape} {x}: {found} {exact}");
+            assert!(
+                (found / exact - 1.0).abs() < 1e-10,
+                "{shape} {x}: {found} {exact}"
+            );
         }
         // Q(½, x) = erfc √x.
         for x in [0.3, 2.0, 20.0] {

@@ -40,7 +40,10 @@ pub struct Layer {
 /// Without the key.
 impl std::fmt::Debug for Layer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Layer").field("units", &self.units).field("z", &self.z).finish_non_exhaustive()
+        f.debug_struct("Layer")
+            .field("units", &self.units)
+            .field("z", &self.z)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +64,9 @@ pub fn synthid_layers(tokens: &[u32], ngram: usize, size: usize, seed: u64) -> R
     if ngram < 2 || !size.is_power_of_two() || !(2..=1 << 18).contains(&size) {
         return Err(Error::new(
             ErrorKind::Parameter,
-            format!("n-grams of {ngram} and a table of {size}; n-grams must be of 2 and more, the table's size a power of two from 2 to 2^18"),
+            format!(
+                "n-grams of {ngram} and a table of {size}; n-grams must be of 2 and more, the table's size a power of two from 2 to 2^18"
+            ),
         ));
     }
     let bits = synthid::sampled(seed, size);
@@ -73,7 +78,15 @@ pub fn synthid_layers(tokens: &[u32], ngram: usize, size: usize, seed: u64) -> R
     }
     let share = bits.iter().map(|&bit| f64::from(bit)).sum::<f64>() / size as f64;
     // A strong mark finds itself in few buckets, whose bits are one each however many units are in them.
-    let (coin, mut sum, mut sorted) = (Law::Binomial { trials: 1, p: share, q: 1.0 - share }, WeightedSum::default(), counts.clone());
+    let (coin, mut sum, mut sorted) = (
+        Law::Binomial {
+            trials: 1,
+            p: share,
+            q: 1.0 - share,
+        },
+        WeightedSum::default(),
+        counts.clone(),
+    );
     sorted.sort_unstable();
     for equal in sorted.chunk_by(|a, b| a == b) {
         sum.add(&coin, f64::from(equal[0]), equal.len() as u64);
@@ -82,8 +95,15 @@ pub fn synthid_layers(tokens: &[u32], ngram: usize, size: usize, seed: u64) -> R
     let mut layers: Vec<Layer> = synthid::ones_by_key(&counts, &bits)
         .into_iter()
         .zip(0_u64..)
-        .map(|(ones, key)| Layer { key, ones, units, z: (ones as f64 - mean) / deviation })
-        .filter(|layer| layer.z > 4.0 && sum.chernoff(layer.ones as f64).at_most(FALSE / size as f64))
+        .map(|(ones, key)| Layer {
+            key,
+            ones,
+            units,
+            z: (ones as f64 - mean) / deviation,
+        })
+        .filter(|layer| {
+            layer.z > 4.0 && sum.chernoff(layer.ones as f64).at_most(FALSE / size as f64)
+        })
         .collect();
     layers.sort_by(|a, b| b.z.total_cmp(&a.z));
     Ok(layers)
@@ -93,7 +113,11 @@ pub fn synthid_layers(tokens: &[u32], ngram: usize, size: usize, seed: u64) -> R
 /// at `(h + key) mod size`, where hashes start from 1 and take in a token `t` as `(h + t) 6364136223846793005 + 1` modulo 2^64.
 #[must_use]
 pub fn synthid_bits(size: usize, seed: u64) -> Vec<u8> {
-    if size.is_power_of_two() { synthid::sampled(seed, size) } else { Vec::new() }
+    if size.is_power_of_two() {
+        synthid::sampled(seed, size)
+    } else {
+        Vec::new()
+    }
 }
 
 /// Which of TextSeal's marks is searched for.
@@ -118,39 +142,66 @@ pub enum TextSeal {
 ///
 /// # Errors
 /// [`ErrorKind::Parameter`] for an n-gram outside 1 to 10, a share outside 0 to 1, or text of fewer than 16 units.
-pub fn textseal_key(tokens: &[u32], ngram: usize, mark: TextSeal, bound: u64, threads: usize) -> Result<Option<u64>> {
+pub fn textseal_key(
+    tokens: &[u32],
+    ngram: usize,
+    mark: TextSeal,
+    bound: u64,
+    threads: usize,
+) -> Result<Option<u64>> {
     /// Units after which a key may be dropped, and the share of wrong keys that stay.
     const STAGES: [(usize, f64); 3] = [(16, 0.25), (48, 5e-3), (144, 1e-5)];
     let fault = |message: String| Err(Error::new(ErrorKind::Parameter, message));
     if !(1..=textseal::LONGEST).contains(&ngram) {
-        return fault(format!("n-gram of {ngram}; it must be 1 to {}", textseal::LONGEST));
+        return fault(format!(
+            "n-gram of {ngram}; it must be 1 to {}",
+            textseal::LONGEST
+        ));
     }
     let green = match mark {
         TextSeal::Greenlist { gamma } if gamma > 0.0 && gamma < 1.0 => textseal::green(gamma),
-        TextSeal::Greenlist { gamma } => return fault(format!("gamma is {gamma}; it must lie between 0 and 1")),
+        TextSeal::Greenlist { gamma } => {
+            return fault(format!("gamma is {gamma}; it must lie between 0 and 1"));
+        }
         TextSeal::Gumbel => 0,
     };
     let p = f64::from(green) / f64::from(textseal::LEVELS);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of ones")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count of ones"
+    )]
     let tail = |score: f64, units: usize| match mark {
-        TextSeal::Greenlist { .. } => binomial_tail(libm::ceil(score) as u64, units as u64, p, 1.0 - p).get(),
+        TextSeal::Greenlist { .. } => {
+            binomial_tail(libm::ceil(score) as u64, units as u64, p, 1.0 - p).get()
+        }
         TextSeal::Gumbel => gamma_tail(score, units as u64).get(),
     };
     let scores: Vec<f32> = (0..textseal::LEVELS)
         .map(|level| match mark {
             TextSeal::Greenlist { .. } => f32::from(u8::from(level < green)),
-            #[expect(clippy::cast_possible_truncation, reason = "precise enough to search with")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "precise enough to search with"
+            )]
             TextSeal::Gumbel => textseal::surprise(level) as f32,
         })
         .collect();
     let mut seen = Set::default();
     seen.clear(2 * tokens.len());
     let forms: Vec<u64> = distinct(tokens, ngram)
-        .filter_map(|unit| unit.split_last().map(|(token, window)| textseal::form(window, *token)))
+        .filter_map(|unit| {
+            unit.split_last()
+                .map(|(token, window)| textseal::form(window, *token))
+        })
         .filter(|form| seen.insert(*form))
         .collect();
     if forms.len() < STAGES[0].0 {
-        return fault(format!("{} distinct units; at least {} are needed", forms.len(), STAGES[0].0));
+        return fault(format!(
+            "{} distinct units; at least {} are needed",
+            forms.len(),
+            STAGES[0].0
+        ));
     }
     // The least score with which a key stays, by bisection of the tail.
     let least = |(units, share): (usize, f64)| {
@@ -166,13 +217,17 @@ pub fn textseal_key(tokens: &[u32], ngram: usize, mark: TextSeal, bound: u64, th
         }
         high
     };
-    let stages: Vec<(usize, f64)> =
-        STAGES.into_iter().filter(|(units, _)| *units <= forms.len()).map(|stage| (stage.0, least(stage))).collect();
+    let stages: Vec<(usize, f64)> = STAGES
+        .into_iter()
+        .filter(|(units, _)| *units <= forms.len())
+        .map(|stage| (stage.0, least(stage)))
+        .collect();
     #[expect(clippy::cast_precision_loss, reason = "a bound")]
     let enough = FALSE / bound.max(1) as f64;
     let matches = |key: u64| {
         let shift = textseal::shift(key.cast_signed());
-        let score = |form: &u64| f64::from(scores[usize::from(textseal::level(form.wrapping_add(shift)))]);
+        let score =
+            |form: &u64| f64::from(scores[usize::from(textseal::level(form.wrapping_add(shift)))]);
         let (mut sum, mut done) = (0.0, 0);
         for &(units, least) in &stages {
             sum += forms[done..units].iter().map(score).sum::<f64>();
@@ -196,22 +251,43 @@ pub fn textseal_key(tokens: &[u32], ngram: usize, mark: TextSeal, bound: u64, th
 ///
 /// # Errors
 /// [`ErrorKind::Parameter`] for a share outside 0 to 1 or of fewer than 20 pairs.
-pub fn lefthash_key(pairs: &[(u32, u32)], vocabulary: u32, gamma: f64, keys: Range<u64>, threads: usize) -> Result<Option<u64>> {
+pub fn lefthash_key(
+    pairs: &[(u32, u32)],
+    vocabulary: u32,
+    gamma: f64,
+    keys: Range<u64>,
+    threads: usize,
+) -> Result<Option<u64>> {
     if !(gamma > 0.0 && gamma < 1.0) || pairs.len() < 20 {
         return Err(Error::new(
             ErrorKind::Parameter,
-            format!("gamma {gamma} and {} pairs; gamma must lie between 0 and 1, and 20 pairs are needed", pairs.len()),
+            format!(
+                "gamma {gamma} and {} pairs; gamma must lie between 0 and 1, and 20 pairs are needed",
+                pairs.len()
+            ),
         ));
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a vocabulary")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a vocabulary"
+    )]
     let shuffle = torch::Shuffle::new(vocabulary, (f64::from(vocabulary) * gamma) as u32);
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small"
+    )]
     let spare = (0.2 * pairs.len() as f64) as usize;
     let matches = |key: u64| {
         let mut questions = shuffle.questions();
         let mut red = 0;
         for &(before, token) in pairs {
-            #[expect(clippy::cast_possible_truncation, reason = "the generator takes the low bits")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the generator takes the low bits"
+            )]
             let seed = key.wrapping_mul(u64::from(before)) as u32;
             red += usize::from(!questions.among_first(seed, token));
             if red > spare {
@@ -228,11 +304,17 @@ pub fn lefthash_key(pairs: &[(u32, u32)], vocabulary: u32, gamma: f64, keys: Ran
 fn distinct(tokens: &[u32], window: usize) -> impl Iterator<Item = &[u32]> {
     let mut seen = Set::default();
     seen.clear(2 * tokens.len());
-    tokens.windows(window + 1).filter(move |unit| seen.insert(identity(&unit[..window])))
+    tokens
+        .windows(window + 1)
+        .filter(move |unit| seen.insert(identity(&unit[..window])))
 }
 
 /// The key with the largest score of those that have one.
-fn search(keys: Range<u64>, threads: usize, score: &(impl Fn(u64) -> Option<f64> + Sync)) -> Option<u64> {
+fn search(
+    keys: Range<u64>,
+    threads: usize,
+    score: &(impl Fn(u64) -> Option<f64> + Sync),
+) -> Option<u64> {
     let best = Mutex::new(None::<(f64, u64)>);
     let next = AtomicU64::new(keys.start);
     thread::scope(|scope| {
@@ -280,7 +362,10 @@ mod tests {
         while tokens.len() < length {
             let before = &tokens[tokens.len() - window..];
             let drawn: Vec<u32> = (0..8).map(|_| draw()).collect();
-            let best = drawn.into_iter().max_by(|a, b| score(before, *a).total_cmp(&score(before, *b))).unwrap();
+            let best = drawn
+                .into_iter()
+                .max_by(|a, b| score(before, *a).total_cmp(&score(before, *b)))
+                .unwrap();
             tokens.push(best);
         }
         tokens
@@ -292,27 +377,58 @@ mod tests {
         let score = |before: &[u32], token: u32| {
             let unit = [before, &[token]].concat();
             let place = synthid::bucket(&unit, 65_536) as u64;
-            keys.iter().map(|key| f64::from(bits[usize::try_from((place + key) % 65_536).unwrap()])).sum::<f64>()
+            keys.iter()
+                .map(|key| f64::from(bits[usize::try_from((place + key) % 65_536).unwrap()]))
+                .sum::<f64>()
         };
-        let mut found: Vec<u64> = synthid_layers(&marked(300, 4, score), 5, 65_536, 0).unwrap().iter().map(|layer| layer.key).collect();
+        let mut found: Vec<u64> = synthid_layers(&marked(300, 4, score), 5, 65_536, 0)
+            .unwrap()
+            .iter()
+            .map(|layer| layer.key)
+            .collect();
         found.sort_unstable();
         assert_eq!(found, keys);
-        assert!(synthid_layers(&marked(300, 4, |_, _| 0.0), 5, 65_536, 0).unwrap().is_empty());
-        assert!(synthid_layers(&[1], 1, 65_536, 0).is_err() && synthid_layers(&[1], 5, 1000, 0).is_err());
+        assert!(
+            synthid_layers(&marked(300, 4, |_, _| 0.0), 5, 65_536, 0)
+                .unwrap()
+                .is_empty()
+        );
+        assert!(
+            synthid_layers(&[1], 1, 65_536, 0).is_err()
+                && synthid_layers(&[1], 5, 1000, 0).is_err()
+        );
     }
 
     #[test]
     fn small_keys_are_found_by_trying_all() {
         const KEY: u64 = 150_000;
-        let value = |before: &[u32], token: u32| textseal::level(textseal::form(before, token).wrapping_add(textseal::shift(KEY.cast_signed())));
+        let value = |before: &[u32], token: u32| {
+            textseal::level(
+                textseal::form(before, token).wrapping_add(textseal::shift(KEY.cast_signed())),
+            )
+        };
         let gumbel = marked(200, 2, |before, token| f64::from(value(before, token)));
-        assert_eq!(textseal_key(&gumbel, 2, TextSeal::Gumbel, 1 << 18, 2).unwrap(), Some(KEY));
+        assert_eq!(
+            textseal_key(&gumbel, 2, TextSeal::Gumbel, 1 << 18, 2).unwrap(),
+            Some(KEY)
+        );
         let innocent = marked(200, 2, |_, _| 0.0);
-        assert_eq!(textseal_key(&innocent, 2, TextSeal::Gumbel, 1 << 18, 2).unwrap(), None);
+        assert_eq!(
+            textseal_key(&innocent, 2, TextSeal::Gumbel, 1 << 18, 2).unwrap(),
+            None
+        );
         let list = TextSeal::Greenlist { gamma: 0.25 };
-        let green = marked(200, 1, |before, token| f64::from(u8::from(value(before, token) < textseal::green(0.25))));
-        assert_eq!(textseal_key(&green, 1, list, 1 << 18, 2).unwrap(), Some(KEY));
-        assert!(textseal_key(&green, 0, list, 2, 1).is_err() && textseal_key(&green[..9], 1, list, 2, 1).is_err());
+        let green = marked(200, 1, |before, token| {
+            f64::from(u8::from(value(before, token) < textseal::green(0.25)))
+        });
+        assert_eq!(
+            textseal_key(&green, 1, list, 1 << 18, 2).unwrap(),
+            Some(KEY)
+        );
+        assert!(
+            textseal_key(&green, 0, list, 2, 1).is_err()
+                && textseal_key(&green[..9], 1, list, 2, 1).is_err()
+        );
     }
 
     #[test]
@@ -325,7 +441,10 @@ mod tests {
             })
             .collect();
         let near = KEY - 300..KEY + 300;
-        assert_eq!(lefthash_key(&pairs, 5000, 0.25, near, 2).unwrap(), Some(KEY));
+        assert_eq!(
+            lefthash_key(&pairs, 5000, 0.25, near, 2).unwrap(),
+            Some(KEY)
+        );
         assert_eq!(lefthash_key(&pairs, 5000, 0.25, 1..300, 2).unwrap(), None);
         assert!(lefthash_key(&pairs[..3], 5000, 0.25, 1..300, 2).is_err());
     }

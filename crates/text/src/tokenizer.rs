@@ -222,7 +222,9 @@ impl Tokenizer {
             Engine::Json(json) => ids = json.encode(text, controls)?,
             #[cfg(feature = "tiktoken")]
             Engine::Tiktoken(native) => {
-                native.encode(text, controls, &mut ids, |text, ids| ids.extend(native.encoder.encode(text)));
+                native.encode(text, controls, &mut ids, |text, ids| {
+                    ids.extend(native.encoder.encode(text))
+                });
             }
         }
         Ok(ids)

@@ -26,20 +26,34 @@ pub(super) fn run(args: &Detect, format: &str, config: &Path) -> Result<Answer> 
     if !args.json {
         output.line(super::line::HEAD)?;
     }
-    corpus.read(args.text.as_deref(), args.input.as_deref(), |_, name, response| {
-        let found = detector.row(response)?;
-        if args.units {
-            for unit in detector.units() {
-                output.line(&json(&UnitLine::new(&name.id, &unit))?)?;
+    corpus.read(
+        args.text.as_deref(),
+        args.input.as_deref(),
+        |_, name, response| {
+            let found = detector.row(response)?;
+            if args.units {
+                for unit in detector.units() {
+                    output.line(&json(&UnitLine::new(&name.id, &unit))?)?;
+                }
             }
-        }
-        let line = if args.json { json(&Line::new(Some(&name.id), &found))? } else { table(Some(&name.id), &found) };
-        output.line(&line)
-    })?;
+            let line = if args.json {
+                json(&Line::new(Some(&name.id), &found))?
+            } else {
+                table(Some(&name.id), &found)
+            };
+            output.line(&line)
+        },
+    )?;
     let pooled = detector.pooled();
     let ambiguity = corpus.ambiguity();
     if args.json {
-        let line = Line { format: Some(format), warning, rows: Some(corpus.rows()), retokenised: ambiguity, ..Line::new(None, &pooled) };
+        let line = Line {
+            format: Some(format),
+            warning,
+            rows: Some(corpus.rows()),
+            retokenised: ambiguity,
+            ..Line::new(None, &pooled)
+        };
         output.line(&json(&line)?)?;
     } else {
         output.line(&table(None, &pooled))?;
@@ -122,7 +136,13 @@ struct UnitLine<'a> {
 
 impl<'a> UnitLine<'a> {
     fn new(id: &'a Value, unit: &'a Unit<'_>) -> Self {
-        let token = |&token: &u32| if token == u32::MAX { -1 } else { i64::from(token) };
+        let token = |&token: &u32| {
+            if token == u32::MAX {
+                -1
+            } else {
+                i64::from(token)
+            }
+        };
         Self {
             id,
             position: unit.position,
@@ -176,7 +196,9 @@ impl PeerLine {
 }
 
 fn reason(verdict: &Verdict) -> Option<String> {
-    verdict.reason().map(|reason| format!("{}: {reason}", reason.name()))
+    verdict
+        .reason()
+        .map(|reason| format!("{}: {reason}", reason.name()))
 }
 
 fn json(line: &impl Serialize) -> Result<String> {
@@ -184,15 +206,31 @@ fn json(line: &impl Serialize) -> Result<String> {
 }
 
 fn table(id: Option<&Value>, found: &Found) -> String {
-    let name = id.map_or_else(|| "pooled".to_owned(), |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
-    let why = reason(&found.verdict).map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let p = if found.exact { found.p_value.to_string() } else { format!("≤{}", found.p_value) };
-    let mut text = format!("{name:>8} {:>7} {:>7} {p:>10}  {}{why}", found.tokens, found.units, found.verdict.name());
+    let name = id.map_or_else(
+        || "pooled".to_owned(),
+        |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned),
+    );
+    let why = reason(&found.verdict)
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default();
+    let p = if found.exact {
+        found.p_value.to_string()
+    } else {
+        format!("≤{}", found.p_value)
+    };
+    let mut text = format!(
+        "{name:>8} {:>7} {:>7} {p:>10}  {}{why}",
+        found.tokens,
+        found.units,
+        found.verdict.name()
+    );
     if let Some(peer) = &found.peer {
         text.push_str(&format!("\n         {}", says(peer)));
     }
     if let Some((_, p)) = found.weighted {
-        text.push_str(&format!("\n         early layers weighing more: p ≤ {p}; a second statistic, not the verdict's"));
+        text.push_str(&format!(
+            "\n         early layers weighing more: p ≤ {p}; a second statistic, not the verdict's"
+        ));
     }
     text
 }
@@ -201,7 +239,13 @@ fn table(id: Option<&Value>, found: &Found) -> String {
 fn says(peer: &Peer) -> String {
     let mut parts = vec![format!("{} units", peer.units)];
     parts.extend(peer.z.map(|z| format!("z = {z:.2}")));
-    parts.extend(peer.p_value.map(|p| format!("p = {}", PValue::from_ln(p.ln()))));
-    parts.extend(peer.means.map(|(mean, weighted)| format!("mean {mean:.4}, weighted {weighted:.4}")));
+    parts.extend(
+        peer.p_value
+            .map(|p| format!("p = {}", PValue::from_ln(p.ln()))),
+    );
+    parts.extend(
+        peer.means
+            .map(|(mean, weighted)| format!("mean {mean:.4}, weighted {weighted:.4}")),
+    );
     format!("{} would say: {}", peer.detector, parts.join(", "))
 }

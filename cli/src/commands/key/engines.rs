@@ -2,7 +2,7 @@
 
 use base16ct::lower::encode_string;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 use taggant_interop::{Mark, commitment_of_imported};
 use zeroize::Zeroizing;
 
@@ -35,7 +35,9 @@ pub(super) fn export(args: &KeyExport) -> Result<Answer> {
     // The record first: it replaces nothing that cannot be made again.
     if let Some(path) = &args.record {
         let mut output = Output::create(path)?;
-        output.line(&serde_json::to_string(&record).map_err(|error| Failure::new(error.to_string()))?)?;
+        output.line(
+            &serde_json::to_string(&record).map_err(|error| Failure::new(error.to_string()))?,
+        )?;
         output.finish()?;
     }
     files::write_secret(&args.out, exported.config())?;
@@ -54,24 +56,46 @@ pub(super) fn export(args: &KeyExport) -> Result<Answer> {
 struct Imported<'a> {
     name: &'a str,
     format: &'a str,
-    config: &'a RawValue,
+    config: &'a Value,
     salt: String,
     commitment: String,
 }
 
 pub(super) fn import(args: &KeyImport) -> Result<Answer> {
     let config = engines::read_config(&args.config)?;
-    let mark = Mark::with_vocabulary(&args.format, &config, args.vocab_size)
-        .map_err(|error| Failure::from(error.context(args.config.display())).hint("give the engine's own configuration; docs of the format: crates/interop/FORMATS.md"))?;
+    let mark = Mark::with_vocabulary(&args.format, &config, args.vocab_size).map_err(|error| {
+        Failure::from(error.context(args.config.display())).hint(
+            "give the engine's own configuration; docs of the format: crates/interop/FORMATS.md",
+        )
+    })?;
     let mut salt = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *salt).map_err(|error| Failure::new(format!("the system gave no random bytes: {error}")))?;
+    getrandom::fill(&mut *salt)
+        .map_err(|error| Failure::new(format!("the system gave no random bytes: {error}")))?;
     let broken = |error: serde_json::Error| Failure::new(error.to_string());
-    let raw: Box<RawValue> = serde_json::from_str(config.trim()).map_err(broken)?;
-    let commitment = encode_string(&commitment_of_imported(mark.definition().id, raw.get(), &salt));
-    let line = Imported { name: &args.name, format: mark.definition().id, config: &raw, salt: encode_string(&*salt), commitment };
+    // On one line, fields in the order they have.
+    let parsed: Value = serde_json::from_str(&config).map_err(broken)?;
+    let compact = Zeroizing::new(parsed.to_string());
+    let commitment = encode_string(&commitment_of_imported(
+        mark.definition().id,
+        &compact,
+        &salt,
+    ));
+    let line = Imported {
+        name: &args.name,
+        format: mark.definition().id,
+        config: &parsed,
+        salt: encode_string(&*salt),
+        commitment,
+    };
     let text = Zeroizing::new(serde_json::to_string(&line).map_err(broken)?);
     files::write_secret(&args.out, &text)?;
-    say(&format!("{}: key {} of format {}, commitment {}", args.out.display(), args.name, line.format, line.commitment));
+    say(&format!(
+        "{}: key {} of format {}, commitment {}",
+        args.out.display(),
+        args.name,
+        line.format,
+        line.commitment
+    ));
     if let Some(warning) = mark.definition().warning {
         say(&format!("note: {warning}"));
     }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use taggant_detector::stats::{PValue, holm};
 use taggant_detector::Response;
+use taggant_detector::stats::{PValue, holm};
 use taggant_interop::doctor::{Change, Rows, changes};
 use taggant_interop::{Detector, Found, Mark};
 
@@ -24,29 +24,48 @@ struct Advice<'a> {
 }
 
 /// Tries all changes, prints those that find something, and says how many did.
-pub(super) fn run(args: &Scan, tries: &[Try<'_>], readings: &[Reading], output: &mut Output) -> Result<usize> {
+pub(super) fn run(
+    args: &Scan,
+    tries: &[Try<'_>],
+    readings: &[Reading],
+    output: &mut Output,
+) -> Result<usize> {
     let all: Vec<(&Try<'_>, Change)> = tries
         .iter()
         .flat_map(|one| {
             let tokenizer = args.vocab_size.or(readings[one.reading].vocabulary);
-            changes(one.candidate.format, &one.candidate.config, tokenizer).into_iter().map(move |change| (one, change))
+            changes(one.candidate.format, &one.candidate.config, tokenizer)
+                .into_iter()
+                .map(move |change| (one, change))
         })
         .collect();
     let bar = progress::bar(all.len() as u64, "looking for what may be wrong", "changes");
     let found: Vec<Option<Found>> = all
         .iter()
         .map(|(one, change)| {
-            let found = read(change, one.candidate.mark.vocabulary(), &readings[one.reading], args.alpha);
+            let found = read(
+                change,
+                one.candidate.mark.vocabulary(),
+                &readings[one.reading],
+                args.alpha,
+            );
             bar.inc(1);
             found
         })
         .collect();
     bar.finish_and_clear();
-    let p_values: Vec<PValue> = found.iter().map(|found| found.as_ref().map_or(PValue::ONE, |found| found.p_value)).collect();
+    let p_values: Vec<PValue> = found
+        .iter()
+        .map(|found| found.as_ref().map_or(PValue::ONE, |found| found.p_value))
+        .collect();
     let adjusted = holm(&p_values);
     let mut advice = 0;
-    for (((one, change), found), (p, adjusted)) in all.iter().zip(&found).zip(p_values.iter().zip(&adjusted)) {
-        let Some(found) = found.as_ref().filter(|_| adjusted.at_most(args.alpha)) else { continue };
+    for (((one, change), found), (p, adjusted)) in
+        all.iter().zip(&found).zip(p_values.iter().zip(&adjusted))
+    {
+        let Some(found) = found.as_ref().filter(|_| adjusted.at_most(args.alpha)) else {
+            continue;
+        };
         advice += 1;
         if args.json {
             let line = Advice {

@@ -23,7 +23,12 @@ pub(crate) const MARYLAND: Definition = Definition {
         fields.ignore(&["delta"]);
         let green = share(definition.id, vocabulary, gamma)?;
         let list = Greenlist::new(window, vocabulary, green).rolled(payload);
-        Ok(list.mark(definition, "three_bricks MarylandDetector", Counts::Units, Statistic::Binomial { gamma }))
+        Ok(list.mark(
+            definition,
+            "three_bricks MarylandDetector",
+            Counts::Units,
+            Statistic::Binomial { gamma },
+        ))
     },
 };
 
@@ -34,10 +39,28 @@ pub(crate) const OPENAI: Definition = Definition {
     build: |definition, fields| {
         let (window, vocabulary, payload) = common(fields)?;
         fields.ignore(&["gamma", "delta"]);
-        let reading = Reading { vocabulary: Some(vocabulary), ..Reading::default() };
-        let rule = Rule { detector: "three_bricks OpenaiDetector", counts: Counts::Units, most: None, statistic: Statistic::Gamma };
+        let reading = Reading {
+            vocabulary: Some(vocabulary),
+            ..Reading::default()
+        };
+        let rule = Rule {
+            detector: "three_bricks OpenaiDetector",
+            counts: Counts::Units,
+            most: None,
+            statistic: Statistic::Gamma,
+        };
         // 1 − r is one of j/2^24 from j = 1 on, and P(j/2^24 ≤ x) ≤ x.
-        Ok(Mark::single(definition, Gumbel { window, vocabulary, payload }, UnitLaw::Exponential { slack: 0.0 }, reading, rule))
+        Ok(Mark::single(
+            definition,
+            Gumbel {
+                window,
+                vocabulary,
+                payload,
+            },
+            UnitLaw::Exponential { slack: 0.0 },
+            reading,
+            rule,
+        ))
     },
 };
 
@@ -51,8 +74,20 @@ fn common(fields: &mut Fields) -> Result<(Polynomial, u32, u32)> {
     let vocabulary = fields.vocabulary()?;
     let payload = fields.whole("payload", Some(0), 0..=u64::from(vocabulary) - 1)?;
     fields.ignore(&["temperature", "top_p"]);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-    Ok((Polynomial { key: key as u64, salt: salt as u64, width }, vocabulary, payload as u32))
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "in range"
+    )]
+    Ok((
+        Polynomial {
+            key: key as u64,
+            salt: salt as u64,
+            width,
+        },
+        vocabulary,
+        payload as u32,
+    ))
 }
 
 /// Horner's scheme over the window's tokens, modulo 2^64 − 1.
@@ -72,7 +107,9 @@ impl Seeding for Polynomial {
     }
 
     fn seed(&self, window: &[u32], _token: u32) -> u32 {
-        let horner = |state: u128, &token: &u32| (state * u128::from(self.salt) + u128::from(token)) % u128::from(u64::MAX);
+        let horner = |state: u128, &token: &u32| {
+            (state * u128::from(self.salt) + u128::from(token)) % u128::from(u64::MAX)
+        };
         #[expect(clippy::cast_possible_truncation, reason = "the low half")]
         let seed = window.iter().fold(self.key.into(), horner) as u32;
         seed
@@ -89,7 +126,8 @@ struct Gumbel {
 impl Gumbel {
     fn entry(&self, token: u32) -> u32 {
         #[expect(clippy::cast_possible_truncation, reason = "below the vocabulary")]
-        let entry = ((u64::from(token) + u64::from(self.payload)) % u64::from(self.vocabulary)) as u32;
+        let entry =
+            ((u64::from(token) + u64::from(self.payload)) % u64::from(self.vocabulary)) as u32;
         entry
     }
 }
@@ -107,7 +145,11 @@ impl Scheme for Gumbel {
         for (out, &position) in out.iter_mut().zip(positions) {
             let end = position as usize;
             let token = tokens[end];
-            *out = rand_at(self.window.seed(&tokens[end - self.window.width..end], token), self.entry(token));
+            *out = rand_at(
+                self.window
+                    .seed(&tokens[end - self.window.width..end], token),
+                self.entry(token),
+            );
         }
     }
 
@@ -133,7 +175,9 @@ impl Contract for Gumbel {
 
 impl std::fmt::Debug for Gumbel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gumbel").field("width", &self.window.width).finish_non_exhaustive()
+        f.debug_struct("Gumbel")
+            .field("width", &self.window.width)
+            .finish_non_exhaustive()
     }
 }
 
@@ -146,9 +190,13 @@ mod tests {
     fn vectors_of_the_formula_are_met() {
         let json = r#"{"vocab_size": 50257, "ngram": 3, "gamma": 0.5}"#;
         let message = r#"{"vocab_size": 50257, "ngram": 3, "gamma": 0.5, "payload": 5}"#;
-        let plain = [13492018, 8968352, 16077717, 2329440, 4946834, 12459365, 9671997, 1521626];
+        let plain = [
+            13492018, 8968352, 16077717, 2329440, 4946834, 12459365, 9671997, 1521626,
+        ];
         assert_eq!(words("openai", json, &TOKENS)[..8], plain);
-        let rolled = [13168284, 5858563, 1960094, 16172574, 15037360, 10429200, 5576239, 1731073];
+        let rolled = [
+            13168284, 5858563, 1960094, 16172574, 15037360, 10429200, 5576239, 1731073,
+        ];
         assert_eq!(words("openai", message, &TOKENS)[..8], rolled);
         assert_eq!(flags("maryland", json), "11111100001010010100100110101");
         assert_eq!(flags("maryland", message), "00111100010111011001100110000");

@@ -41,17 +41,27 @@ pub(crate) struct Greenlist<S> {
 /// Marks of one token repeat with their unit. After one window tokens are drawn without replacement; sums of such draws are sums of
 /// independent indicators (Vatutin, Mikhailov 1982), whose tail above their mean plus one is at most the binomial's (Hoeffding 1956).
 pub(crate) fn reading(vocabulary: u32) -> Reading {
-    Reading { repeats: Repeats::Unit, vocabulary: Some(vocabulary), ..Reading::default() }
+    Reading {
+        repeats: Repeats::Unit,
+        vocabulary: Some(vocabulary),
+        ..Reading::default()
+    }
 }
 
 /// `int(vocabulary * share)` of Python.
 pub(crate) fn share(format: &str, vocabulary: u32, share: f64) -> Result<u32> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the vocabulary")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and the vocabulary"
+    )]
     let green = (f64::from(vocabulary) * share) as u32;
     if green == 0 || green >= vocabulary {
         return Err(Error::new(
             ErrorKind::Parameter,
-            format!("{share} of `vocab_size` {vocabulary} makes {green} green tokens for {format}; there must be some, and not all"),
+            format!(
+                "{share} of `vocab_size` {vocabulary} makes {green} green tokens for {format}; there must be some, and not all"
+            ),
         ));
     }
     Ok(green)
@@ -59,12 +69,23 @@ pub(crate) fn share(format: &str, vocabulary: u32, share: f64) -> Result<u32> {
 
 impl<S: Seeding> Greenlist<S> {
     pub(crate) fn new(seeding: S, vocabulary: u32, green: u32) -> Self {
-        Self { seeding, probe: None, shuffle: Shuffle::new(vocabulary, green), vocabulary, green, last: false, roll: 0 }
+        Self {
+            seeding,
+            probe: None,
+            shuffle: Shuffle::new(vocabulary, green),
+            vocabulary,
+            green,
+            last: false,
+            roll: 0,
+        }
     }
 
     /// With the seeding under another key, for engines that seed some windows without their key.
     pub(crate) fn probed_by(self, probe: S) -> Self {
-        Self { probe: Some(probe), ..self }
+        Self {
+            probe: Some(probe),
+            ..self
+        }
     }
 
     /// The list is the permutation's end.
@@ -81,10 +102,30 @@ impl<S: Seeding> Greenlist<S> {
     }
 
     /// The mark, which the engine's `detector` tests for `gamma` by z or as told.
-    pub(crate) fn mark(self, definition: &'static Definition, detector: &'static str, counts: Counts, statistic: Statistic) -> Mark {
-        let law = UnitLaw::Green { green: u64::from(self.green), of: u64::from(self.vocabulary) };
+    pub(crate) fn mark(
+        self,
+        definition: &'static Definition,
+        detector: &'static str,
+        counts: Counts,
+        statistic: Statistic,
+    ) -> Mark {
+        let law = UnitLaw::Green {
+            green: u64::from(self.green),
+            of: u64::from(self.vocabulary),
+        };
         let reading = reading(self.vocabulary);
-        Mark::single(definition, self, law, reading, Rule { detector, counts, most: None, statistic })
+        Mark::single(
+            definition,
+            self,
+            law,
+            reading,
+            Rule {
+                detector,
+                counts,
+                most: None,
+                statistic,
+            },
+        )
     }
 
     fn rolled_token(&self, token: u32) -> u32 {
@@ -111,7 +152,11 @@ impl<S: Seeding> Scheme for Greenlist<S> {
             .enumerate()
             .map(|(index, &position)| {
                 let end = position as usize;
-                (self.seeding.seed(&tokens[end - window..end], tokens[end]), self.rolled_token(tokens[end]), index)
+                (
+                    self.seeding.seed(&tokens[end - window..end], tokens[end]),
+                    self.rolled_token(tokens[end]),
+                    index,
+                )
             })
             .collect();
         asked.sort_unstable();
@@ -122,7 +167,10 @@ impl<S: Seeding> Scheme for Greenlist<S> {
     }
 
     fn null(&self) -> Null {
-        Null::Binomial { trials: 1, threshold: (u64::from(self.green) << 32).div_ceil(u64::from(self.vocabulary)) }
+        Null::Binomial {
+            trials: 1,
+            threshold: (u64::from(self.green) << 32).div_ceil(u64::from(self.vocabulary)),
+        }
     }
 
     fn score(&self, words: &[u32]) -> f64 {
@@ -142,7 +190,9 @@ impl<S: Seeding> Contract for Greenlist<S> {
 
     fn keyed(&self, window: &[u32], token: u32) -> bool {
         let seed = |seeding: &S| seeding.seed(window, token);
-        self.probe.as_ref().is_none_or(|probe| seed(probe) != seed(&self.seeding))
+        self.probe
+            .as_ref()
+            .is_none_or(|probe| seed(probe) != seed(&self.seeding))
     }
 }
 
@@ -198,7 +248,9 @@ pub(super) mod check {
 
     /// The green flags of [`TOKENS`].
     pub(in crate::formats) fn flags(format: &str, json: &str) -> String {
-        words(format, json, &TOKENS).iter().map(u32::to_string).collect()
+        words(format, json, &TOKENS)
+            .iter()
+            .map(u32::to_string)
+            .collect()
     }
-
 }

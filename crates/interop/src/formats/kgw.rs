@@ -19,9 +19,20 @@ pub(crate) const LEFTHASH: Definition = Definition {
         let common = Common::take(fields, "lefthash")?;
         let key = fields.key("hashing_key", Some(KEY), 0..=i128::from(u64::MAX))?;
         let green = share(definition.id, common.vocabulary, common.ratio)?;
-        let seeding = |key| Lefthash { key, width: common.width };
-        let list = Greenlist::new(seeding(key), common.vocabulary, green).probed_by(seeding(key ^ OTHER));
-        Ok(list.mark(definition, DETECTOR, Counts::All, Statistic::Z { gamma: common.ratio }))
+        let seeding = |key| Lefthash {
+            key,
+            width: common.width,
+        };
+        let list =
+            Greenlist::new(seeding(key), common.vocabulary, green).probed_by(seeding(key ^ OTHER));
+        Ok(list.mark(
+            definition,
+            DETECTOR,
+            Counts::All,
+            Statistic::Z {
+                gamma: common.ratio,
+            },
+        ))
     },
 };
 
@@ -35,10 +46,29 @@ pub(crate) const SELFHASH: Definition = Definition {
         let common = Common::take(fields, "selfhash")?;
         let key = fields.key("hashing_key", Some(KEY), 0..=i128::from(i64::MAX))?;
         let green = share(definition.id, common.vocabulary, common.ratio)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range; the low half")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "in range; the low half"
+        )]
         let (key, table) = (key as i64, Table::new(key as u32));
-        let list = Greenlist::new(Selfhash { key, table, width: common.width }, common.vocabulary, green);
-        Ok(list.mark(definition, DETECTOR, Counts::All, Statistic::Z { gamma: common.ratio }))
+        let list = Greenlist::new(
+            Selfhash {
+                key,
+                table,
+                width: common.width,
+            },
+            common.vocabulary,
+            green,
+        );
+        Ok(list.mark(
+            definition,
+            DETECTOR,
+            Counts::All,
+            Statistic::Z {
+                gamma: common.ratio,
+            },
+        ))
     },
 };
 
@@ -105,7 +135,11 @@ impl Seeding for Selfhash {
 
     fn seed(&self, window: &[u32], token: u32) -> u32 {
         let own = self.table.hash(i64::from(token));
-        let product = |&token: &u32| self.key.wrapping_mul(self.table.hash(i64::from(token))).wrapping_mul(own);
+        let product = |&token: &u32| {
+            self.key
+                .wrapping_mul(self.table.hash(i64::from(token)))
+                .wrapping_mul(own)
+        };
         let least = window.iter().map(product).fold(product(&token), i64::min);
         reduced(i128::from(least))
     }
@@ -118,14 +152,36 @@ mod tests {
     /// Computed by `_get_greenlist_ids` of transformers 5.24 over torch 2.13.
     #[test]
     fn vectors_of_transformers_are_met() {
-        let left = |rest: &str| flags("hf-kgw-lefthash", &format!(r#"{{"vocab_size": 50257{rest}}}"#));
+        let left = |rest: &str| {
+            flags(
+                "hf-kgw-lefthash",
+                &format!(r#"{{"vocab_size": 50257{rest}}}"#),
+            )
+        };
         assert_eq!(left(""), "1100000000100000000010010100000");
-        assert_eq!(left(r#", "hashing_key": 18446744073709551615"#), "1000100100000001010000100000100");
-        assert_eq!(left(r#", "hashing_key": 42, "greenlist_ratio": 0.5, "context_width": 4"#), "1000101110011000001011001111");
-        let own = |rest: &str| flags("hf-kgw-selfhash", &format!(r#"{{"vocab_size": 50257{rest}}}"#));
+        assert_eq!(
+            left(r#", "hashing_key": 18446744073709551615"#),
+            "1000100100000001010000100000100"
+        );
+        assert_eq!(
+            left(r#", "hashing_key": 42, "greenlist_ratio": 0.5, "context_width": 4"#),
+            "1000101110011000001011001111"
+        );
+        let own = |rest: &str| {
+            flags(
+                "hf-kgw-selfhash",
+                &format!(r#"{{"vocab_size": 50257{rest}}}"#),
+            )
+        };
         assert_eq!(own(""), "00000000000100000110000010101100");
-        assert_eq!(own(r#", "context_width": 4"#), "00010000110000100100011101100");
-        assert_eq!(own(r#", "hashing_key": 9223372036854775783, "context_width": 2"#), "1010000100000000100001000000101");
+        assert_eq!(
+            own(r#", "context_width": 4"#),
+            "00010000110000100100011101100"
+        );
+        assert_eq!(
+            own(r#", "hashing_key": 9223372036854775783, "context_width": 2"#),
+            "1010000100000000100001000000101"
+        );
     }
 
     /// Its detector over the tokens and their first ten again.
@@ -135,7 +191,9 @@ mod tests {
         use crate::{Detector, Mark};
         let tokens = [&TOKENS[..], &TOKENS[..10]].concat();
         let mark = Mark::from_json("hf-kgw-lefthash", r#"{"vocab_size": 50257}"#).unwrap();
-        let found = Detector::new(mark).row(&taggant_detector::Response::ids(&tokens)).unwrap();
+        let found = Detector::new(mark)
+            .row(&taggant_detector::Response::ids(&tokens))
+            .unwrap();
         let peer = found.peer.unwrap();
         assert_eq!((peer.units, peer.score, found.units), (41, 8.0, 32));
         assert!((peer.z.unwrap() + 0.811_502_67).abs() < 1e-8);

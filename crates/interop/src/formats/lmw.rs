@@ -67,20 +67,40 @@ const fn define<const PRF: usize>() -> Definition {
 fn build<const PRF: usize>(definition: &'static Definition, fields: &mut Fields) -> Result<Mark> {
     let prf = &PRFS[PRF];
     let vocabulary = fields.vocabulary()?;
-    let gamma = fields.given_share("gamma", "versions of lm-watermarking differ in theirs, 0.5 and 0.25")?;
+    let gamma = fields.given_share(
+        "gamma",
+        "versions of lm-watermarking differ in theirs, 0.5 and 0.25",
+    )?;
     let width = fields.size("context_width", Some(prf.width), 1..=64)?;
     let salted = fields.flag("self_salt", prf.salted)?;
     let first = fields.flag("select_green_tokens", true)?;
     let unique = fields.flag("ignore_repeated_ngrams", true)?;
     let key = fields.key("hash_key", Some(15_485_863), 0..=i128::from(i64::MAX))?;
-    fields.ignore(&["delta", "seeding_scheme", "prf_type", "z_threshold", "normalizers"]);
+    fields.ignore(&[
+        "delta",
+        "seeding_scheme",
+        "prf_type",
+        "z_threshold",
+        "normalizers",
+    ]);
     let green = share(definition.id, vocabulary, gamma)?;
     #[expect(clippy::cast_possible_truncation, reason = "in range")]
-    let seeds = |key: i128| Prfs { seed: prf.seed, id: prf.id, key: key as i64, width, salted };
+    let seeds = |key: i128| Prfs {
+        seed: prf.seed,
+        id: prf.id,
+        key: key as i64,
+        width,
+        salted,
+    };
     let list = Greenlist::new(seeds(key), vocabulary, green).probed_by(seeds(key ^ 1));
     let list = if first { list } else { list.at_the_end() };
     let counts = if unique { Counts::Units } else { Counts::All };
-    Ok(list.mark(definition, "lm-watermarking WatermarkDetector", counts, Statistic::Z { gamma }))
+    Ok(list.mark(
+        definition,
+        "lm-watermarking WatermarkDetector",
+        counts,
+        Statistic::Z { gamma },
+    ))
 }
 
 /// The hash table, whatever the key; its seed is a prime among Fibonacci's numbers.
@@ -119,7 +139,10 @@ fn additive(prf: &Prfs, context: &[u32]) -> i128 {
 }
 
 fn multiplicative(prf: &Prfs, context: &[u32]) -> i128 {
-    i128::from(prf.key) * i128::from(context.iter().fold(1_i64, |product, &token| product.wrapping_mul(i64::from(token))))
+    i128::from(prf.key)
+        * i128::from(context.iter().fold(1_i64, |product, &token| {
+            product.wrapping_mul(i64::from(token))
+        }))
 }
 
 fn minfunc(prf: &Prfs, context: &[u32]) -> i128 {
@@ -128,11 +151,15 @@ fn minfunc(prf: &Prfs, context: &[u32]) -> i128 {
 
 fn position(prf: &Prfs, context: &[u32]) -> i128 {
     let places = (1_i64..).zip(context);
-    i128::from(places.fold(0_i64, |sum, (place, &token)| sum.wrapping_add(prf.key.wrapping_mul(i64::from(token)).wrapping_mul(place))))
+    i128::from(places.fold(0_i64, |sum, (place, &token)| {
+        sum.wrapping_add(prf.key.wrapping_mul(i64::from(token)).wrapping_mul(place))
+    }))
 }
 
 fn simple_skip(prf: &Prfs, context: &[u32]) -> i128 {
-    i128::from(context.iter().step_by(2).fold(1_i64, |product, &token| product.wrapping_mul(prf.keyed(token))))
+    i128::from(context.iter().step_by(2).fold(1_i64, |product, &token| {
+        product.wrapping_mul(prf.keyed(token))
+    }))
 }
 
 fn skipgram(prf: &Prfs, context: &[u32]) -> i128 {
@@ -144,18 +171,27 @@ fn anchored_skipgram(prf: &Prfs, context: &[u32]) -> i128 {
 }
 
 fn minhash(prf: &Prfs, context: &[u32]) -> i128 {
-    context.iter().map(|&token| i128::from(prf.keyed(token))).min().unwrap_or_default()
+    context
+        .iter()
+        .map(|&token| i128::from(prf.keyed(token)))
+        .min()
+        .unwrap_or_default()
 }
 
 fn anchored_minhash(prf: &Prfs, context: &[u32]) -> i128 {
     let anchor = plain(last(context));
-    let products = context.iter().map(|&token| i128::from(prf.key.wrapping_mul(plain(token)).wrapping_mul(anchor)));
+    let products = context
+        .iter()
+        .map(|&token| i128::from(prf.key.wrapping_mul(plain(token)).wrapping_mul(anchor)));
     products.min().unwrap_or_default()
 }
 
 fn minskipgram(prf: &Prfs, context: &[u32]) -> i128 {
     let hashes: Vec<i64> = context.iter().map(|&token| prf.keyed(token)).collect();
-    let pairs = hashes.iter().enumerate().flat_map(|(index, one)| hashes[index + 1..].iter().map(move |other| one * other));
+    let pairs = hashes
+        .iter()
+        .enumerate()
+        .flat_map(|(index, one)| hashes[index + 1..].iter().map(move |other| one * other));
     pairs.min().map_or(0, i128::from)
 }
 
@@ -212,17 +248,36 @@ mod tests {
     #[test]
     fn vectors_of_the_reference_are_met() {
         for (format, wanted) in VECTORS {
-            assert_eq!(flags(format, r#"{"vocab_size": 50257, "gamma": 0.5}"#), wanted, "{format}");
+            assert_eq!(
+                flags(format, r#"{"vocab_size": 50257, "gamma": 0.5}"#),
+                wanted,
+                "{format}"
+            );
         }
         let legacy = r#"{"vocab_size": 50257, "gamma": 0.25, "select_green_tokens": false}"#;
-        assert_eq!(flags("lmw-simple_1", legacy), "0010000111000000100001101010000");
+        assert_eq!(
+            flags("lmw-simple_1", legacy),
+            "0010000111000000100001101010000"
+        );
         let salted = r#"{"vocab_size": 50257, "gamma": 0.5, "self_salt": true, "hash_key": 9223372036854775783}"#;
-        assert_eq!(flags("lmw-minhash", salted), "10001010101011010001000101000");
+        assert_eq!(
+            flags("lmw-minhash", salted),
+            "10001010101011010001000101000"
+        );
     }
 
     #[test]
     fn simple_1_is_lefthash() {
-        let one = flags("lmw-simple_1", r#"{"vocab_size": 50257, "gamma": 0.25, "hash_key": 123456789}"#);
-        assert_eq!(one, flags("hf-kgw-lefthash", r#"{"vocab_size": 50257, "hashing_key": 123456789}"#));
+        let one = flags(
+            "lmw-simple_1",
+            r#"{"vocab_size": 50257, "gamma": 0.25, "hash_key": 123456789}"#,
+        );
+        assert_eq!(
+            one,
+            flags(
+                "hf-kgw-lefthash",
+                r#"{"vocab_size": 50257, "hashing_key": 123456789}"#
+            )
+        );
     }
 }

@@ -33,10 +33,29 @@ pub(crate) const KGW: Definition = Definition {
         let salted = fields.choice("window_scheme", "left", &["left", "self"])? == "self";
         fields.ignore(&["delta", "z_threshold"]);
         let green = share(definition.id, vocabulary, gamma)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range; the low half")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "in range; the low half"
+        )]
         let (key, permutation) = (key as u64, randperm(key as u32, vocabulary));
-        let list = Greenlist::new(Prefix { key, permutation, length, hash, salted }, vocabulary, green);
-        Ok(list.mark(definition, "MarkLLM KGW", Counts::All, Statistic::Z { gamma }))
+        let list = Greenlist::new(
+            Prefix {
+                key,
+                permutation,
+                length,
+                hash,
+                salted,
+            },
+            vocabulary,
+            green,
+        );
+        Ok(list.mark(
+            definition,
+            "MarkLLM KGW",
+            Counts::All,
+            Statistic::Z { gamma },
+        ))
     },
 };
 
@@ -50,14 +69,32 @@ pub(crate) const UNIGRAM: Definition = Definition {
         let _ = fields.choice("algorithm_name", "Unigram", &["Unigram"])?;
         let vocabulary = fields.vocabulary()?;
         let gamma = fields.share("gamma", 0.5)?;
-        let key = fields.key("hash_key", Some(KEY), i128::from(i64::MIN)..=i128::from(i64::MAX))?;
+        let key = fields.key(
+            "hash_key",
+            Some(KEY),
+            i128::from(i64::MIN)..=i128::from(i64::MAX),
+        )?;
         fields.ignore(&["delta", "z_threshold"]);
         let green = share(definition.id, vocabulary, gamma)?;
         #[expect(clippy::cast_possible_truncation, reason = "in range")]
         let list = Unigram::new(key as i64, vocabulary, green);
-        let law = UnitLaw::Green { green: u64::from(green), of: u64::from(vocabulary) };
-        let rule = Rule { detector: "MarkLLM Unigram", counts: Counts::All, most: None, statistic: Statistic::Z { gamma } };
-        Ok(Mark::single(definition, list, law, reading(vocabulary), rule))
+        let law = UnitLaw::Green {
+            green: u64::from(green),
+            of: u64::from(vocabulary),
+        };
+        let rule = Rule {
+            detector: "MarkLLM Unigram",
+            counts: Counts::All,
+            most: None,
+            statistic: Statistic::Z { gamma },
+        };
+        Ok(Mark::single(
+            definition,
+            list,
+            law,
+            reading(vocabulary),
+            rule,
+        ))
     },
 };
 
@@ -75,12 +112,34 @@ pub(crate) const EXP: Definition = Definition {
         let most = u64::MAX / u64::from(vocabulary - 1);
         let key = fields.key("hash_key", Some(KEY), 0..=i128::from(most))?;
         fields.ignore(&["threshold", "sequence_length", "top_k"]);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the low half")]
-        let exp = Exp { key: key as u32, vocabulary, length };
-        let rule = Rule { detector: "MarkLLM EXP", counts: Counts::All, most: None, statistic: Statistic::Gamma };
-        let reading = Reading { vocabulary: Some(vocabulary), ..Reading::default() };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the low half"
+        )]
+        let exp = Exp {
+            key: key as u32,
+            vocabulary,
+            length,
+        };
+        let rule = Rule {
+            detector: "MarkLLM EXP",
+            counts: Counts::All,
+            most: None,
+            statistic: Statistic::Gamma,
+        };
+        let reading = Reading {
+            vocabulary: Some(vocabulary),
+            ..Reading::default()
+        };
         // 1 − r is one of j/2^24 from j = 1 on, and P(j/2^24 ≤ x) ≤ x.
-        Ok(Mark::single(definition, exp, UnitLaw::Exponential { slack: 0.0 }, reading, rule))
+        Ok(Mark::single(
+            definition,
+            exp,
+            UnitLaw::Exponential { slack: 0.0 },
+            reading,
+            rule,
+        ))
     },
 };
 
@@ -118,14 +177,20 @@ impl Prefix {
             Hash::Time => entry(product(window, size)),
             Hash::Additive => entry(window.iter().map(|&token| u64::from(token)).sum()),
             Hash::Skip => entry(window.first().copied().unwrap_or_default().into()),
-            Hash::Min => window.iter().map(|&token| entry(token.into())).min().unwrap_or_default(),
+            Hash::Min => window
+                .iter()
+                .map(|&token| entry(token.into()))
+                .min()
+                .unwrap_or_default(),
         }
     }
 }
 
 /// The tokens' product modulo `size`.
 fn product(window: &[u32], size: u64) -> u64 {
-    window.iter().fold(1, |product, &token| product * u64::from(token) % size)
+    window
+        .iter()
+        .fold(1, |product, &token| product * u64::from(token) % size)
 }
 
 impl Seeding for Prefix {
@@ -138,7 +203,11 @@ impl Seeding for Prefix {
     }
 
     fn seed(&self, window: &[u32], token: u32) -> u32 {
-        let factor = if self.salted { self.permutation[token as usize].into() } else { self.key };
+        let factor = if self.salted {
+            self.permutation[token as usize].into()
+        } else {
+            self.key
+        };
         let product = u128::from(factor) * u128::from(self.hash(window));
         #[expect(clippy::cast_possible_truncation, reason = "below the vocabulary")]
         let seed = (product % self.permutation.len() as u128) as u32;
@@ -155,10 +224,17 @@ struct Unigram {
 impl Unigram {
     fn new(key: i64, vocabulary: u32, green: u32) -> Self {
         let digest = Sha256::digest(key.to_le_bytes());
-        let seed = digest.iter().take(4).rev().fold(0, |seed, &byte| seed << 8 | u32::from(byte));
+        let seed = digest
+            .iter()
+            .take(4)
+            .rev()
+            .fold(0, |seed, &byte| seed << 8 | u32::from(byte));
         let mut list: Vec<bool> = (0..vocabulary).map(|token| token < green).collect();
         numpy::shuffle(seed, &mut list);
-        Self { green: list, threshold: (u64::from(green) << 32).div_ceil(u64::from(vocabulary)) }
+        Self {
+            green: list,
+            threshold: (u64::from(green) << 32).div_ceil(u64::from(vocabulary)),
+        }
     }
 }
 
@@ -173,12 +249,20 @@ impl Scheme for Unigram {
 
     fn words(&self, tokens: &[u32], positions: &[u32], out: &mut [u32]) {
         for (out, &position) in out.iter_mut().zip(positions) {
-            *out = u32::from(self.green.get(tokens[position as usize] as usize).copied().unwrap_or(false));
+            *out = u32::from(
+                self.green
+                    .get(tokens[position as usize] as usize)
+                    .copied()
+                    .unwrap_or(false),
+            );
         }
     }
 
     fn null(&self) -> Null {
-        Null::Binomial { trials: 1, threshold: self.threshold }
+        Null::Binomial {
+            trials: 1,
+            threshold: self.threshold,
+        }
     }
 
     fn score(&self, words: &[u32]) -> f64 {
@@ -198,7 +282,9 @@ impl Contract for Unigram {
 
 impl std::fmt::Debug for Unigram {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Unigram").field("vocabulary", &self.green.len()).finish_non_exhaustive()
+        f.debug_struct("Unigram")
+            .field("vocabulary", &self.green.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -265,7 +351,9 @@ impl Contract for Exp {
 
 impl std::fmt::Debug for Exp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exp").field("length", &self.length).finish_non_exhaustive()
+        f.debug_struct("Exp")
+            .field("length", &self.length)
+            .finish_non_exhaustive()
     }
 }
 
@@ -282,7 +370,8 @@ mod tests {
             ("skip", "110001001010111101010000010000"),
             ("min", "110101001111011101110001011001"),
         ] {
-            let json = format!(r#"{{"vocab_size": 50257, "prefix_length": 2, "f_scheme": "{scheme}"}}"#);
+            let json =
+                format!(r#"{{"vocab_size": 50257, "prefix_length": 2, "f_scheme": "{scheme}"}}"#);
             assert_eq!(flags("markllm-kgw", &json), wanted, "{scheme}");
         }
         let json = r#"{"vocab_size": 997, "prefix_length": 2, "f_scheme": "min", "window_scheme": "self"}"#;
@@ -294,9 +383,15 @@ mod tests {
     /// Computed by `UnigramUtils`, over numpy 2.4.
     #[test]
     fn vectors_of_unigram_are_met() {
-        assert_eq!(flags("markllm-unigram", r#"{"vocab_size": 50257}"#), "01110011010110111110011001111011");
+        assert_eq!(
+            flags("markllm-unigram", r#"{"vocab_size": 50257}"#),
+            "01110011010110111110011001111011"
+        );
         let other = r#"{"vocab_size": 50257, "gamma": 0.25, "hash_key": -3}"#;
-        assert_eq!(flags("markllm-unigram", other), "00000000001001000000010000001011");
+        assert_eq!(
+            flags("markllm-unigram", other),
+            "00000000001001000000010000001011"
+        );
     }
 
     /// Computed by `EXPUtils`, times 2^24; the p-value by `detect_watermark`.
@@ -305,9 +400,18 @@ mod tests {
         use crate::{Detector, Mark};
         let json = r#"{"vocab_size": 50257}"#;
         let found = words("markllm-exp", json, &TOKENS);
-        assert_eq!(found[..8], [4155819, 15162605, 11584629, 8105949, 14015742, 6965458, 16148434, 12081296]);
+        assert_eq!(
+            found[..8],
+            [
+                4155819, 15162605, 11584629, 8105949, 14015742, 6965458, 16148434, 12081296
+            ]
+        );
         let mark = Mark::from_json("markllm-exp", json).unwrap();
-        let found = Detector::new(mark).row(&taggant_detector::Response::ids(&TOKENS)).unwrap();
-        assert!((found.peer.unwrap().p_value.unwrap() / 0.022_239_738_440_333_282 - 1.0).abs() < 1e-6);
+        let found = Detector::new(mark)
+            .row(&taggant_detector::Response::ids(&TOKENS))
+            .unwrap();
+        assert!(
+            (found.peer.unwrap().p_value.unwrap() / 0.022_239_738_440_333_282 - 1.0).abs() < 1e-6
+        );
     }
 }

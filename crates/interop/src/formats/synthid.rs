@@ -23,9 +23,21 @@ pub(crate) const HF: Definition = Definition {
         let (keys, window) = common(fields)?;
         let size = table_size(fields, Some(1 << 16))?.unwrap_or(1 << 16);
         let seed = fields.whole("sampling_table_seed", Some(0), 0..=u64::MAX)?;
-        fields.ignore(&["context_history_size", "skip_first_ngram_calls", "debug_mode"]);
+        fields.ignore(&[
+            "context_history_size",
+            "skip_first_ngram_calls",
+            "debug_mode",
+        ]);
         let reading = reading(fields)?;
-        Ok(table_mark(definition, &keys, window, size, seed, reading, "transformers SynthID mean"))
+        Ok(table_mark(
+            definition,
+            &keys,
+            window,
+            size,
+            seed,
+            reading,
+            "transformers SynthID mean",
+        ))
     },
 };
 
@@ -52,11 +64,19 @@ pub(crate) const DEEPMIND: Definition = Definition {
         let reading = reading(fields)?;
         let detector = "synthid-text weighted_mean_score";
         if let Some(size) = size {
-            return Ok(table_mark(definition, &keys, window, size, seed, reading, detector));
+            return Ok(table_mark(
+                definition, &keys, window, size, seed, reading, detector,
+            ));
         }
         let scrambled = Scrambled::new(&keys, window);
         let depth = depth(&keys);
-        Ok(Mark::single(definition, scrambled, UnitLaw::Bits(depth), reading, rule(detector, depth)))
+        Ok(Mark::single(
+            definition,
+            scrambled,
+            UnitLaw::Bits(depth),
+            reading,
+            rule(detector, depth),
+        ))
     },
 };
 
@@ -76,7 +96,9 @@ fn accumulate(hash: u64, data: u64) -> u64 {
 
 #[inline(always)]
 fn absorb(start: u64, tokens: &[u32]) -> u64 {
-    tokens.iter().fold(start, |hash, &token| accumulate(hash, u64::from(token)))
+    tokens
+        .iter()
+        .fold(start, |hash, &token| accumulate(hash, u64::from(token)))
 }
 
 /// Keys as the engine holds them, and tokens in a window.
@@ -108,7 +130,11 @@ fn table_size(fields: &mut Fields, default: Option<u64>) -> Result<Option<usize>
 }
 
 fn reading(fields: &mut Fields) -> Result<Reading> {
-    Ok(Reading { vocabulary: fields.vocabulary_if_given()?, eos: fields.token("eos_token_id")?, ..Reading::default() })
+    Ok(Reading {
+        vocabulary: fields.vocabulary_if_given()?,
+        eos: fields.token("eos_token_id")?,
+        ..Reading::default()
+    })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "at most 32")]
@@ -117,7 +143,12 @@ fn depth(keys: &[i64]) -> u32 {
 }
 
 fn rule(detector: &'static str, depth: u32) -> Rule {
-    Rule { detector, counts: Counts::Windows, most: None, statistic: Statistic::Means { depth } }
+    Rule {
+        detector,
+        counts: Counts::Windows,
+        most: None,
+        statistic: Statistic::Means { depth },
+    }
 }
 
 fn table_mark(
@@ -131,8 +162,18 @@ fn table_mark(
 ) -> Mark {
     let table = Table::new(&sampled(seed, size), keys);
     let depth = depth(keys);
-    let tabled = Tabled { words: table.words(), window, depth };
-    let mut mark = Mark::single(definition, tabled, UnitLaw::Bits(depth), reading, rule(detector, depth));
+    let tabled = Tabled {
+        words: table.words(),
+        window,
+        depth,
+    };
+    let mut mark = Mark::single(
+        definition,
+        tabled,
+        UnitLaw::Bits(depth),
+        reading,
+        rule(detector, depth),
+    );
     mark.table = Some(table);
     mark
 }
@@ -141,7 +182,9 @@ fn table_mark(
 pub(crate) fn sampled(seed: u64, size: usize) -> Vec<u8> {
     let table = torch::bits(seed, size);
     #[expect(clippy::cast_possible_truncation, reason = "masked")]
-    (0..size as u64).map(|y| table[accumulate(y, 0) as usize & (size - 1)]).collect()
+    (0..size as u64)
+        .map(|y| table[accumulate(y, 0) as usize & (size - 1)])
+        .collect()
 }
 
 /// Where a unit stands among the `S` that a table of this size tells apart.
@@ -180,7 +223,13 @@ pub(crate) fn ones_by_key(counts: &[u32], bits: &[u8]) -> Vec<u64> {
                     let bits = |place: usize| &from[place..place + block];
                     let (fours, rest) = places.as_chunks::<4>();
                     for &[a, b, c, d] in fours {
-                        for ((((sum, a), b), c), d) in sums.iter_mut().zip(bits(a)).zip(bits(b)).zip(bits(c)).zip(bits(d)) {
+                        for ((((sum, a), b), c), d) in sums
+                            .iter_mut()
+                            .zip(bits(a))
+                            .zip(bits(b))
+                            .zip(bits(c))
+                            .zip(bits(d))
+                        {
                             *sum += a + b + c + d;
                         }
                     }
@@ -223,9 +272,19 @@ pub(crate) struct Assessed {
 
 impl Table {
     fn new(bits: &[u8], keys: &[i64]) -> Self {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "two's complement, masked")]
-        let keys = keys.iter().map(|&key| key as u64 as usize & (bits.len() - 1)).collect();
-        Self { bits: bits.to_vec(), keys }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "two's complement, masked"
+        )]
+        let keys = keys
+            .iter()
+            .map(|&key| key as u64 as usize & (bits.len() - 1))
+            .collect();
+        Self {
+            bits: bits.to_vec(),
+            keys,
+        }
     }
 
     /// Buckets.
@@ -247,7 +306,11 @@ impl Table {
         let score: u64 = ones.iter().sum();
         let depth = u32::try_from(self.keys.len()).unwrap_or(0);
         let weights = peer::weights(depth);
-        let weighted: f64 = weights.iter().zip(&ones).map(|(weight, &ones)| weight * ones as f64).sum();
+        let weighted: f64 = weights
+            .iter()
+            .zip(&ones)
+            .map(|(weight, &ones)| weight * ones as f64)
+            .sum();
         let (p_value, exact) = law.tail(score, depth);
         Assessed {
             score: score as f64,
@@ -262,7 +325,10 @@ impl Table {
     fn words(&self) -> Vec<u32> {
         let mut words = vec![0; self.size()];
         for (layer, &key) in self.keys.iter().enumerate() {
-            for (word, &bit) in words.iter_mut().zip(self.bits[key..].iter().chain(&self.bits[..key])) {
+            for (word, &bit) in words
+                .iter_mut()
+                .zip(self.bits[key..].iter().chain(&self.bits[..key]))
+            {
                 *word |= u32::from(bit) << layer;
             }
         }
@@ -272,7 +338,9 @@ impl Table {
 
 impl std::fmt::Debug for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Table").field("size", &self.size()).finish_non_exhaustive()
+        f.debug_struct("Table")
+            .field("size", &self.size())
+            .finish_non_exhaustive()
     }
 }
 
@@ -300,7 +368,10 @@ impl Scheme for Tabled {
     }
 
     fn null(&self) -> Null {
-        Null::Binomial { trials: self.depth, threshold: 1 << 31 }
+        Null::Binomial {
+            trials: self.depth,
+            threshold: 1 << 31,
+        }
     }
 
     fn score(&self, words: &[u32]) -> f64 {
@@ -312,13 +383,18 @@ impl Contract for Tabled {}
 
 impl std::fmt::Debug for Tabled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tabled").field("window", &self.window).finish_non_exhaustive()
+        f.debug_struct("Tabled")
+            .field("window", &self.window)
+            .finish_non_exhaustive()
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
 fn ones(words: &[u32]) -> f64 {
-    words.iter().map(|word| u64::from(word.count_ones())).sum::<u64>() as f64
+    words
+        .iter()
+        .map(|word| u64::from(word.count_ones()))
+        .sum::<u64>() as f64
 }
 
 /// The keyed function of the main branch: no table, twelve rounds that scramble.
@@ -335,14 +411,26 @@ impl Scrambled {
     fn new(keys: &[i64], window: usize) -> Self {
         /// Remainder by which the hash of the keys starts all others.
         const MODULUS: u128 = (1 << 63) - 1;
-        let digest = keys.iter().fold(Sha256::new(), |hash, key| hash.chain_update(key.to_le_bytes())).finalize();
+        let digest = keys
+            .iter()
+            .fold(Sha256::new(), |hash, key| {
+                hash.chain_update(key.to_le_bytes())
+            })
+            .finalize();
         #[expect(clippy::cast_possible_truncation, reason = "below 2^63")]
-        let start = digest.iter().fold(0_u128, |number, &byte| (number << 8 | u128::from(byte)) % MODULUS) as u64;
+        let start = digest.iter().fold(0_u128, |number, &byte| {
+            (number << 8 | u128::from(byte)) % MODULUS
+        }) as u64;
         let mut padded = [0; DEEPEST];
         for (own, &key) in padded.iter_mut().zip(keys) {
             *own = key.cast_unsigned();
         }
-        Self { start, keys: padded, depth: depth(keys), window }
+        Self {
+            start,
+            keys: padded,
+            depth: depth(keys),
+            window,
+        }
     }
 
     /// All layers side by side, so that they fill vector registers.
@@ -352,7 +440,11 @@ impl Scrambled {
         let mut states = self.keys.map(|key| accumulate(hash, key).cast_signed());
         for _ in 0..Self::ROUNDS {
             for state in &mut states {
-                *state = state.wrapping_add(1).wrapping_mul(A.cast_signed()).wrapping_add(1) >> 5;
+                *state = state
+                    .wrapping_add(1)
+                    .wrapping_mul(A.cast_signed())
+                    .wrapping_add(1)
+                    >> 5;
             }
         }
         let mut word = 0;
@@ -385,7 +477,10 @@ impl Scheme for Scrambled {
     }
 
     fn null(&self) -> Null {
-        Null::Binomial { trials: self.depth, threshold: 1 << 31 }
+        Null::Binomial {
+            trials: self.depth,
+            threshold: 1 << 31,
+        }
     }
 
     fn score(&self, words: &[u32]) -> f64 {
@@ -397,12 +492,18 @@ impl Contract for Scrambled {}
 
 impl std::fmt::Debug for Scrambled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scrambled").field("window", &self.window).finish_non_exhaustive()
+        f.debug_struct("Scrambled")
+            .field("window", &self.window)
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small counts")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "small counts"
+)]
 mod tests {
     use super::*;
     use crate::Detector;
@@ -412,11 +513,36 @@ mod tests {
     const TOKENS: [u32; 10] = [464, 3290, 318, 257, 922, 3290, 11, 50_256, 0, 128_255];
     const TEN: [i64; 10] = [654, 400, 836, 123, 340, 443, 597, 160, 57, 29];
     const THIRTY: [i64; 30] = [
-        2671521945691753783, -3720958657989204912, -2875293200062377941, -651203574895259915, -3026239342489546536, 3102228744887297882,
-        -172237242060633201, -3521289658049934810, -3470532647126757975, -3696924657747961324, -533446135244924212, -2155044242747779381,
-        3120064639642359190, -2710643736215022197, -1146077295382899385, -2814409114471009789, 4545545051961931231, 3977152430548447983,
-        2058331227076944944, -29024395561433171, -1295574776892591065, -3101727527882908677, 926932650219630255, 4521598660742694689,
-        1724322089114600135, 3667843499152960800, -3261368302312833736, -1568672327019128600, 1698129939222756607, 3167275638275747714,
+        2671521945691753783,
+        -3720958657989204912,
+        -2875293200062377941,
+        -651203574895259915,
+        -3026239342489546536,
+        3102228744887297882,
+        -172237242060633201,
+        -3521289658049934810,
+        -3470532647126757975,
+        -3696924657747961324,
+        -533446135244924212,
+        -2155044242747779381,
+        3120064639642359190,
+        -2710643736215022197,
+        -1146077295382899385,
+        -2814409114471009789,
+        4545545051961931231,
+        3977152430548447983,
+        2058331227076944944,
+        -29024395561433171,
+        -1295574776892591065,
+        -3101727527882908677,
+        926932650219630255,
+        4521598660742694689,
+        1724322089114600135,
+        3667843499152960800,
+        -3261368302312833736,
+        -1568672327019128600,
+        1698129939222756607,
+        3167275638275747714,
     ];
 
     fn words(format: &str, keys: &[i64], ngram: usize, more: &str) -> Vec<u32> {
@@ -429,20 +555,43 @@ mod tests {
     /// Of `compute_g_values` in transformers 5.24 and in synthid-text 0.2.1, which agree, under torch 2.13.
     #[test]
     fn bits_of_the_table_form_are_those_of_the_packages() {
-        let thirty = [26452880, 648677199, 200473277, 136944420, 222858506, 262039663];
+        let thirty = [
+            26452880, 648677199, 200473277, 136944420, 222858506, 262039663,
+        ];
         assert_eq!(words("hf-synthid", &THIRTY, 5, ""), thirty);
-        assert_eq!(words("deepmind-synthid", &THIRTY, 5, r#", "sampling_table_size": 65536"#), thirty);
-        assert_eq!(words("hf-synthid", &TEN, 5, ""), [351, 688, 956, 288, 908, 988]);
-        let small = words("hf-synthid", &TEN, 2, r#", "sampling_table_size": 1024, "sampling_table_seed": 3"#);
+        assert_eq!(
+            words(
+                "deepmind-synthid",
+                &THIRTY,
+                5,
+                r#", "sampling_table_size": 65536"#
+            ),
+            thirty
+        );
+        assert_eq!(
+            words("hf-synthid", &TEN, 5, ""),
+            [351, 688, 956, 288, 908, 988]
+        );
+        let small = words(
+            "hf-synthid",
+            &TEN,
+            2,
+            r#", "sampling_table_size": 1024, "sampling_table_seed": 3"#,
+        );
         assert_eq!(small[..4], [688, 628, 339, 7]);
     }
 
     /// The main branch is no package: from its formula, worked out in Python.
     #[test]
     fn bits_of_the_main_branch_are_those_of_the_formula() {
-        let thirty = [902571115, 638459134, 991849971, 818976833, 1069548466, 585817053];
+        let thirty = [
+            902571115, 638459134, 991849971, 818976833, 1069548466, 585817053,
+        ];
         assert_eq!(words("deepmind-synthid", &THIRTY, 5, ""), thirty);
-        assert_eq!(words("deepmind-synthid", &TEN, 3, ""), [21, 1019, 553, 614, 1021, 902, 894, 981]);
+        assert_eq!(
+            words("deepmind-synthid", &TEN, 3, ""),
+            [21, 1019, 553, 614, 1021, 902, 894, 981]
+        );
     }
 
     #[test]
@@ -450,11 +599,19 @@ mod tests {
         for size in [0_u32, 1, 3, 1000, 1 << 19, 1 << 24] {
             let json = format!(r#"{{"keys": [1], "ngram_len": 5, "sampling_table_size": {size}}}"#);
             let error = Mark::from_json("hf-synthid", &json).unwrap_err();
-            assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("262144"), "{error}");
+            assert!(
+                error.kind() == ErrorKind::Unsupported && error.to_string().contains("262144"),
+                "{error}"
+            );
         }
         let many = format!(r#"{{"keys": {:?}, "ngram_len": 5}}"#, [73_737; 33]);
-        let error = Mark::from_json("hf-synthid", &many).unwrap_err().to_string();
-        assert!(error.contains("1 to 32") && !error.contains("73737"), "{error}");
+        let error = Mark::from_json("hf-synthid", &many)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("1 to 32") && !error.contains("73737"),
+            "{error}"
+        );
     }
 
     /// Both ways to count, and what the keyed function itself says.
@@ -469,7 +626,11 @@ mod tests {
             assert_eq!(found, correlate(&counts, &bits));
             let table = Table::new(&bits, &TEN);
             let words = table.words();
-            let score: u32 = counts.iter().zip(&words).map(|(count, word)| count * word.count_ones()).sum();
+            let score: u32 = counts
+                .iter()
+                .zip(&words)
+                .map(|(count, word)| count * word.count_ones())
+                .sum();
             assert!((table.assess(&counts).score - f64::from(score)).abs() < 0.5);
         }
     }
@@ -505,15 +666,26 @@ mod tests {
                     values.push(found.p_value.get());
                     bounds.push(found.weighted.unwrap().1.get());
                     let trials = 30.0 * f64::from(units);
-                    drift += (found.score - 0.5 * trials) / (0.25 * trials).sqrt() / f64::from(keyings);
+                    drift +=
+                        (found.score - 0.5 * trials) / (0.25 * trials).sqrt() / f64::from(keyings);
                 }
                 // Kolmogorov and Smirnov's distance, at most 1.95 / √n at level 0.001.
                 values.sort_by(f64::total_cmp);
                 let n = f64::from(keyings);
-                let gap = values.iter().enumerate().map(|(at, p)| (p - at as f64 / n).abs().max((p - (at + 1) as f64 / n).abs())).fold(0.0, f64::max);
+                let gap = values
+                    .iter()
+                    .enumerate()
+                    .map(|(at, p)| {
+                        (p - at as f64 / n)
+                            .abs()
+                            .max((p - (at + 1) as f64 / n).abs())
+                    })
+                    .fold(0.0, f64::max);
                 println!(
                     "seed {seed}, {units} units, {keyings} keys: gap {gap:.3}, at most 0.05 {:.3}, 0.5 {:.3}; bound at most 0.05 {:.3}; mean z against 1/2 {drift:.1}",
-                    share(&values, 0.05), share(&values, 0.5), share(&bounds, 0.05)
+                    share(&values, 0.05),
+                    share(&values, 0.5),
+                    share(&bounds, 0.05)
                 );
                 assert!(gap < 1.95 / n.sqrt(), "{seed} {units}: {gap}");
                 assert!(share(&bounds, 0.05) <= share(&values, 0.05) + 0.05);
@@ -544,12 +716,22 @@ mod tests {
                     .unwrap()
             };
             let counting = time(&|| !ones_by_key(&counts, &table.bits).is_empty());
-            println!("{units} units: {:?}, of which counting {counting:?}", time(&|| table.assess(&counts).exact));
+            println!(
+                "{units} units: {:?}, of which counting {counting:?}",
+                time(&|| table.assess(&counts).exact)
+            );
         }
         let tokens: Vec<u32> = (0..1_000_000).map(|_| (random() % 50_257) as u32).collect();
         let positions: Vec<u32> = (4..1_000_000).collect();
         let mut out = vec![0; positions.len()];
-        let schemes: [&dyn Scheme; 2] = [&Tabled { words: table.words(), window: 4, depth: 30 }, &Scrambled::new(&THIRTY, 4)];
+        let schemes: [&dyn Scheme; 2] = [
+            &Tabled {
+                words: table.words(),
+                window: 4,
+                depth: 30,
+            },
+            &Scrambled::new(&THIRTY, 4),
+        ];
         for scheme in schemes {
             let start = std::time::Instant::now();
             scheme.words(&tokens, &positions, &mut out);

@@ -21,10 +21,27 @@ pub(crate) const GREENLIST: Definition = Definition {
         let counts = counts(fields)?;
         ignored(fields);
         fields.ignore(&["alpha"]);
-        let list = GreenList { prf: Prf::new(key, ngram), green: green(gamma) };
-        let law = UnitLaw::Green { green: u64::from(list.green), of: u64::from(LEVELS) };
-        let rule = Rule { detector: "textseal GreenlistDetector", counts, most: None, statistic: Statistic::MidBinomial { gamma } };
-        Ok(Mark::single(definition, list, law, Reading::default(), rule))
+        let list = GreenList {
+            prf: Prf::new(key, ngram),
+            green: green(gamma),
+        };
+        let law = UnitLaw::Green {
+            green: u64::from(list.green),
+            of: u64::from(LEVELS),
+        };
+        let rule = Rule {
+            detector: "textseal GreenlistDetector",
+            counts,
+            most: None,
+            statistic: Statistic::MidBinomial { gamma },
+        };
+        Ok(Mark::single(
+            definition,
+            list,
+            law,
+            Reading::default(),
+            rule,
+        ))
     },
 };
 
@@ -37,8 +54,19 @@ pub(crate) const GUMBEL: Definition = Definition {
         let counts = counts(fields)?;
         ignored(fields);
         fields.ignore(&["alpha", "gamma"]);
-        let rule = Rule { detector: "textseal GumbelmaxDetector", counts, most: None, statistic: Statistic::Gamma };
-        Ok(Mark::single(definition, Gumbel(Prf::new(key, ngram)), EXPONENTIAL, Reading::default(), rule))
+        let rule = Rule {
+            detector: "textseal GumbelmaxDetector",
+            counts,
+            most: None,
+            statistic: Statistic::Gamma,
+        };
+        Ok(Mark::single(
+            definition,
+            Gumbel(Prf::new(key, ngram)),
+            EXPONENTIAL,
+            Reading::default(),
+            rule,
+        ))
     },
 };
 
@@ -59,10 +87,21 @@ pub(crate) const DUAL: Definition = Definition {
         let variance = alpha * alpha + (1.0 - alpha) * (1.0 - alpha);
         Ok(Mark {
             definition,
-            voices: vec![(voice(key), weights[0]), (voice(key.wrapping_add(NEXT)), weights[1])],
-            law: UnitLaw::Exponentials { weights, slack: 0.0 },
+            voices: vec![
+                (voice(key), weights[0]),
+                (voice(key.wrapping_add(NEXT)), weights[1]),
+            ],
+            law: UnitLaw::Exponentials {
+                weights,
+                slack: 0.0,
+            },
             reading: Reading::default(),
-            rule: Rule { detector: "TextSeal 2 dual-key detector", counts, most: None, statistic: Statistic::MatchedGamma { variance } },
+            rule: Rule {
+                detector: "TextSeal 2 dual-key detector",
+                counts,
+                most: None,
+                statistic: Statistic::MatchedGamma { variance },
+            },
             table: None,
         })
     },
@@ -80,7 +119,8 @@ pub(crate) const LEVELS: u16 = 8191;
 
 /// What each place of a window weighs in the linear form, oldest first.
 const PLACES: [u64; 10] = [
-    10_000_019, 10_000_247, 10_000_439, 10_000_643, 10_000_747, 10_000_867, 10_000_993, 10_001_213, 10_001_357, 10_001_501,
+    10_000_019, 10_000_247, 10_000_439, 10_000_643, 10_000_747, 10_000_867, 10_000_993, 10_001_213,
+    10_001_357, 10_001_501,
 ];
 const TOKEN: u64 = 100_000_007;
 const KEY: u64 = 500_001_713;
@@ -91,21 +131,31 @@ const MIX: u64 = 40_499;
 pub(crate) const LONGEST: usize = PLACES.len();
 
 /// Key and tokens in a window.
-fn common(fields: &mut Fields, default: &'static str, types: &[&'static str]) -> Result<(i64, usize)> {
+fn common(
+    fields: &mut Fields,
+    default: &'static str,
+    types: &[&'static str],
+) -> Result<(i64, usize)> {
     let _ = fields.choice("watermark_type", default, types)?;
     #[expect(clippy::cast_possible_truncation, reason = "in range")]
-    let key = fields.key("secret_key", None, i128::from(i64::MIN)..=i128::from(i64::MAX))? as i64;
+    let key = fields.key(
+        "secret_key",
+        None,
+        i128::from(i64::MIN)..=i128::from(i64::MAX),
+    )? as i64;
     let ngram = fields.size("ngram", Some(1), 1..=LONGEST as u64)?;
     Ok((key, ngram))
 }
 
 /// What the engine counts once, from one position later than it could. Its `GreenlistDetector` and `GumbelmaxDetector` obey only where they are given a set to remember in.
 fn counts(fields: &mut Fields) -> Result<Counts> {
-    Ok(match fields.choice("scoring_method", "v2", &["none", "v1", "v2"])? {
-        "none" => Counts::Late(&Counts::All),
-        "v1" => Counts::Late(&Counts::Windows),
-        _ => Counts::Late(&Counts::Units),
-    })
+    Ok(
+        match fields.choice("scoring_method", "v2", &["none", "v1", "v2"])? {
+            "none" => Counts::Late(&Counts::All),
+            "v1" => Counts::Late(&Counts::Windows),
+            _ => Counts::Late(&Counts::Units),
+        },
+    )
 }
 
 /// What marks or trains, and does not read.
@@ -129,7 +179,10 @@ fn ignored(fields: &mut Fields) {
 /// The window's and the token's part of the linear form, oldest first; the key's is [`shift`].
 #[inline(always)]
 pub(crate) fn form(window: &[u32], token: u32) -> u64 {
-    let window = window.iter().zip(PLACES).map(|(&token, place)| u64::from(token).wrapping_mul(place));
+    let window = window
+        .iter()
+        .zip(PLACES)
+        .map(|(&token, place)| u64::from(token).wrapping_mul(place));
     window.fold(u64::from(token).wrapping_mul(TOKEN), u64::wrapping_add)
 }
 
@@ -155,9 +208,14 @@ fn uniform(level: u16) -> f32 {
 
 /// How many values are green: the engine compares in single precision.
 pub(crate) fn green(gamma: f64) -> u16 {
-    #[expect(clippy::cast_possible_truncation, reason = "the engine rounds to single precision")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the engine rounds to single precision"
+    )]
     let gamma = gamma as f32;
-    (0..LEVELS).find(|&level| uniform(level) >= gamma).unwrap_or(LEVELS)
+    (0..LEVELS)
+        .find(|&level| uniform(level) >= gamma)
+        .unwrap_or(LEVELS)
 }
 
 /// `−ln(1 − r)`. Of the exact fraction: the engine's is off by the rounding of its single precision, 2.5e-4 at the largest.
@@ -172,21 +230,34 @@ struct Prf {
 
 impl Prf {
     fn new(key: i64, ngram: usize) -> Self {
-        Self { shift: shift(key), ngram }
+        Self {
+            shift: shift(key),
+            ngram,
+        }
     }
 
     #[inline(always)]
-    fn levels(&self, tokens: &[u32], positions: &[u32], out: &mut [u32], word: impl Fn(u16) -> u32) {
+    fn levels(
+        &self,
+        tokens: &[u32],
+        positions: &[u32],
+        out: &mut [u32],
+        word: impl Fn(u16) -> u32,
+    ) {
         for (out, &position) in out.iter_mut().zip(positions) {
             let end = position as usize;
-            *out = word(level(form(&tokens[end - self.ngram..end], tokens[end]).wrapping_add(self.shift)));
+            *out = word(level(
+                form(&tokens[end - self.ngram..end], tokens[end]).wrapping_add(self.shift),
+            ));
         }
     }
 }
 
 impl std::fmt::Debug for Prf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Prf").field("ngram", &self.ngram).finish_non_exhaustive()
+        f.debug_struct("Prf")
+            .field("ngram", &self.ngram)
+            .finish_non_exhaustive()
     }
 }
 
@@ -208,12 +279,17 @@ impl Scheme for GreenList {
     }
 
     fn words(&self, tokens: &[u32], positions: &[u32], out: &mut [u32]) {
-        self.prf.levels(tokens, positions, out, |level| u32::from(level < self.green));
+        self.prf.levels(tokens, positions, out, |level| {
+            u32::from(level < self.green)
+        });
     }
 
     /// To the nearest 2^-32; the exact share is in the unit's law.
     fn null(&self) -> Null {
-        Null::Binomial { trials: 1, threshold: ((u64::from(self.green) << 32) + u64::from(LEVELS) / 2) / u64::from(LEVELS) }
+        Null::Binomial {
+            trials: 1,
+            threshold: ((u64::from(self.green) << 32) + u64::from(LEVELS) / 2) / u64::from(LEVELS),
+        }
     }
 
     fn score(&self, words: &[u32]) -> f64 {
@@ -292,10 +368,22 @@ mod tests {
     /// Of `_hash` in textseal 0.0.5 under torch 2.13.
     #[test]
     fn the_levels_are_those_of_the_package() {
-        assert_eq!(levels(42, 2), [5149, 5776, 1149, 4987, 450, 4325, 2599, 7927]);
-        assert_eq!(levels(1234, 2), [316, 4008, 1680, 34, 4119, 1697, 832, 6864]);
-        assert_eq!(levels(0, 1), [572, 6015, 6472, 1258, 7327, 6065, 7786, 7619, 2041]);
-        assert_eq!(levels(4_611_686_018_427_387_909, 3), [4087, 213, 3611, 3531, 7590, 8136, 4738]);
+        assert_eq!(
+            levels(42, 2),
+            [5149, 5776, 1149, 4987, 450, 4325, 2599, 7927]
+        );
+        assert_eq!(
+            levels(1234, 2),
+            [316, 4008, 1680, 34, 4119, 1697, 832, 6864]
+        );
+        assert_eq!(
+            levels(0, 1),
+            [572, 6015, 6472, 1258, 7327, 6065, 7786, 7619, 2041]
+        );
+        assert_eq!(
+            levels(4_611_686_018_427_387_909, 3),
+            [4087, 213, 3611, 3531, 7590, 8136, 4738]
+        );
         assert!((f64::from(uniform(5149)) - 0.628_616_750_240_325_9).abs() < 1e-16);
         assert!((f64::from(uniform(5776)) - 0.705_164_194_107_055_7).abs() < 1e-16);
     }
@@ -303,7 +391,13 @@ mod tests {
     /// Counts of `arange(8191).float() / 8191 < gamma`; the fourth is a share at which double precision would count one more.
     #[test]
     fn green_shares_are_those_of_single_precision() {
-        for (gamma, count) in [(0.25, 2048), (0.1, 820), (0.5, 4096), (1149.0 / 8191.0, 1149), (0.3, 2458)] {
+        for (gamma, count) in [
+            (0.25, 2048),
+            (0.1, 820),
+            (0.5, 4096),
+            (1149.0 / 8191.0, 1149),
+            (0.3, 2458),
+        ] {
             assert_eq!(green(gamma), count, "{gamma}");
         }
     }
@@ -315,7 +409,10 @@ mod tests {
         assert_eq!(shift(-1).wrapping_add(shift(1)), 0);
         // Scores lie below an exponential variable: at every level the share at least so high is at most e^-score.
         for level in 0..LEVELS {
-            assert!(f64::from(LEVELS - level) / f64::from(LEVELS) <= libm::exp(-surprise(level)) + 1e-15);
+            assert!(
+                f64::from(LEVELS - level) / f64::from(LEVELS)
+                    <= libm::exp(-surprise(level)) + 1e-15
+            );
         }
     }
 
@@ -329,19 +426,32 @@ mod tests {
             state = taggant_core::window::extend(state, 1);
             state
         };
-        let tokens: Vec<u32> = (0..300).map(|_| u32::try_from(random() % 50_257).unwrap()).collect();
-        for (format, extra) in [("textseal-greenlist", r#", "gamma": 0.25"#), ("textseal-gumbel", ""), ("textseal-dual", "")] {
+        let tokens: Vec<u32> = (0..300)
+            .map(|_| u32::try_from(random() % 50_257).unwrap())
+            .collect();
+        for (format, extra) in [
+            ("textseal-greenlist", r#", "gamma": 0.25"#),
+            ("textseal-gumbel", ""),
+            ("textseal-dual", ""),
+        ] {
             let values: Vec<f64> = (0..400)
                 .map(|_| {
                     let json = format!(r#"{{"secret_key": {}, "ngram": 2{extra}}}"#, random() >> 2);
-                    let found = Detector::new(Mark::from_json(format, &json).unwrap()).row(&Response::ids(&tokens)).unwrap();
+                    let found = Detector::new(Mark::from_json(format, &json).unwrap())
+                        .row(&Response::ids(&tokens))
+                        .unwrap();
                     assert!(found.exact && found.units == 298);
                     found.p_value.get()
                 })
                 .collect();
             // 400 trials: 20 and 200 expected; five deviations are 22 and 50.
             let below = |alpha: f64| values.iter().filter(|&&p| p <= alpha).count();
-            assert!(below(0.05) <= 42 && (150..=250).contains(&below(0.5)), "{format}: {} {}", below(0.05), below(0.5));
+            assert!(
+                below(0.05) <= 42 && (150..=250).contains(&below(0.5)),
+                "{format}: {} {}",
+                below(0.05),
+                below(0.5)
+            );
         }
     }
 }

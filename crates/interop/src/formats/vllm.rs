@@ -19,8 +19,19 @@ pub(crate) const GUMBEL: Definition = Definition {
         let key = key(fields)?;
         let width = common(fields, "gumbel")?;
         fields.ignore(&["alpha"]);
-        let rule = Rule { detector: "vLLM GumbelWatermarkDetector", counts: Counts::Windows, most: None, statistic: Statistic::Gamma };
-        Ok(Mark::single(definition, Philox::new(key, width), UnitLaw::Exponential { slack: SLACK }, READING, rule))
+        let rule = Rule {
+            detector: "vLLM GumbelWatermarkDetector",
+            counts: Counts::Windows,
+            most: None,
+            statistic: Statistic::Gamma,
+        };
+        Ok(Mark::single(
+            definition,
+            Philox::new(key, width),
+            UnitLaw::Exponential { slack: SLACK },
+            READING,
+            rule,
+        ))
     },
 };
 
@@ -31,19 +42,33 @@ pub(crate) const DUAL: Definition = Definition {
     build: |definition, fields| {
         let key = key(fields)?;
         let width = common(fields, "dual_key_gumbel")?;
-        let alpha = fields.number("alpha", 0.1, |alpha| (0.0..=1.0).contains(&alpha), "a number from 0 to 1")?;
+        let alpha = fields.number(
+            "alpha",
+            0.1,
+            |alpha| (0.0..=1.0).contains(&alpha),
+            "a number from 0 to 1",
+        )?;
         let weights = vec![1.0 - alpha, alpha];
-        let contract = |domain| Box::new(Philox::new(derive(key, domain), width)) as Box<dyn Contract>;
+        let contract =
+            |domain| Box::new(Philox::new(derive(key, domain), width)) as Box<dyn Contract>;
         Ok(Mark {
             definition,
-            voices: vec![(contract(b"key_a"), weights[0]), (contract(b"key_b"), weights[1])],
-            law: UnitLaw::Exponentials { weights, slack: SLACK },
+            voices: vec![
+                (contract(b"key_a"), weights[0]),
+                (contract(b"key_b"), weights[1]),
+            ],
+            law: UnitLaw::Exponentials {
+                weights,
+                slack: SLACK,
+            },
             reading: READING,
             rule: Rule {
                 detector: "vLLM DualKeyGumbelWatermarkDetector",
                 counts: Counts::Windows,
                 most: None,
-                statistic: Statistic::MatchedGamma { variance: (1.0 - alpha) * (1.0 - alpha) + alpha * alpha },
+                statistic: Statistic::MatchedGamma {
+                    variance: (1.0 - alpha) * (1.0 - alpha) + alpha * alpha,
+                },
             },
             table: None,
         })
@@ -65,8 +90,14 @@ const READING: Reading = Reading {
 const SLACK: f64 = 2.0 / 16_777_216.0;
 
 fn key(fields: &mut Fields) -> Result<u64> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-    fields.key("key", None, 0..=i128::from(u64::MAX)).map(|key| key as u64)
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "in range"
+    )]
+    fields
+        .key("key", None, 0..=i128::from(u64::MAX))
+        .map(|key| key as u64)
 }
 
 /// Fields of both algorithms; the context's width.
@@ -74,14 +105,24 @@ fn common(fields: &mut Fields, algorithm: &'static str) -> Result<usize> {
     let _ = fields.choice("algorithm", algorithm, &[algorithm])?;
     let _ = fields.choice("prf", "philox", &["philox"])?;
     let _ = fields.choice("version", "philox4x32-10-v1", &["philox4x32-10-v1"])?;
-    fields.ignore(&["deduplicate_contexts", "deduplicate_contexts_max_history", "allow_target_only_watermarking"]);
+    fields.ignore(&[
+        "deduplicate_contexts",
+        "deduplicate_contexts_max_history",
+        "allow_target_only_watermarking",
+    ]);
     fields.size("context_width", Some(4), 1..=64)
 }
 
 /// Each of the two keys is the first eight bytes of a hash of the domain and the key.
 fn derive(key: u64, domain: &[u8]) -> u64 {
-    let digest = Sha256::new().chain_update(domain).chain_update(key.to_be_bytes()).finalize();
-    digest.iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte))
+    let digest = Sha256::new()
+        .chain_update(domain)
+        .chain_update(key.to_be_bytes())
+        .finalize();
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
 struct Philox {
@@ -95,7 +136,10 @@ const TOKEN_DOMAIN: u32 = 0x574D_544B;
 impl Philox {
     fn new(key: u64, width: usize) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-        Self { key: [key as u32, (key >> 32) as u32], width }
+        Self {
+            key: [key as u32, (key >> 32) as u32],
+            width,
+        }
     }
 
     /// A CBC-like chain over blocks of four tokens, then one block that holds the token.
@@ -109,18 +153,27 @@ impl Philox {
                 state[1] = width;
             }
             for place in 0..4_u32 {
-                state[place as usize] ^= block.get(place as usize).copied().unwrap_or(u32::MAX - place);
+                state[place as usize] ^= block
+                    .get(place as usize)
+                    .copied()
+                    .unwrap_or(u32::MAX - place);
             }
             state = philox(state, [low ^ offset, high]);
         }
-        let out = philox([token >> 2, state[0], state[1], state[2]], [low ^ state[3], high ^ TOKEN_DOMAIN]);
+        let out = philox(
+            [token >> 2, state[0], state[1], state[2]],
+            [low ^ state[3], high ^ TOKEN_DOMAIN],
+        );
         out[(token & 3) as usize]
     }
 }
 
 /// The engine's uniform number, in its single precision.
 fn uniform(word: u32) -> f64 {
-    #[expect(clippy::cast_possible_truncation, reason = "the engine rounds to single precision")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the engine rounds to single precision"
+    )]
     let single = ((f64::from(word >> 8) + 1.0) / 16_777_217.0) as f32;
     f64::from(single)
 }
@@ -164,7 +217,9 @@ impl Contract for Philox {
 
 impl std::fmt::Debug for Philox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Philox").field("width", &self.width).finish_non_exhaustive()
+        f.debug_struct("Philox")
+            .field("width", &self.width)
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,14 @@
 /// The state after one more word.
 #[inline(always)]
 pub(crate) fn mix(state: u32, word: u32) -> u32 {
-    let word = word.wrapping_mul(0xCC9E_2D51).rotate_left(15).wrapping_mul(0x1B87_3593);
-    (state ^ word).rotate_left(13).wrapping_mul(5).wrapping_add(0xE654_6B64)
+    let word = word
+        .wrapping_mul(0xCC9E_2D51)
+        .rotate_left(15)
+        .wrapping_mul(0x1B87_3593);
+    (state ^ word)
+        .rotate_left(13)
+        .wrapping_mul(5)
+        .wrapping_add(0xE654_6B64)
 }
 
 /// The hash of what `state` took in, `words` words.

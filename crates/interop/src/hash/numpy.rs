@@ -13,7 +13,9 @@ fn seeded(seed: u32) -> [u64; 4] {
     for from in 0..4 {
         for to in 0..4 {
             if from != to {
-                let word = pool[to].wrapping_mul(0xCA01_F9DD).wrapping_sub(hashed(pool[from]).wrapping_mul(0x4973_F715));
+                let word = pool[to]
+                    .wrapping_mul(0xCA01_F9DD)
+                    .wrapping_sub(hashed(pool[from]).wrapping_mul(0x4973_F715));
                 pool[to] = word ^ word >> 16;
             }
         }
@@ -40,13 +42,20 @@ impl Pcg64 {
     fn new(seed: u32) -> Self {
         let [a, b, c, d] = seeded(seed).map(u128::from);
         let increment = (c << 64 | d) << 1 | 1;
-        let mut generator = Self { state: increment.wrapping_add(a << 64 | b), increment, half: None };
+        let mut generator = Self {
+            state: increment.wrapping_add(a << 64 | b),
+            increment,
+            half: None,
+        };
         generator.step();
         generator
     }
 
     fn step(&mut self) {
-        self.state = self.state.wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645).wrapping_add(self.increment);
+        self.state = self
+            .state
+            .wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645)
+            .wrapping_add(self.increment);
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "halves")]
@@ -76,7 +85,9 @@ impl Pcg64 {
 /// `default_rng(seed).shuffle(array)`, for an array of one dimension.
 pub(crate) fn shuffle<T>(seed: u32, array: &mut [T]) {
     let mut generator = Pcg64::new(seed);
-    let last = u32::try_from(array.len()).unwrap_or(u32::MAX).saturating_sub(1);
+    let last = u32::try_from(array.len())
+        .unwrap_or(u32::MAX)
+        .saturating_sub(1);
     for place in (1..=last).rev() {
         array.swap(place as usize, generator.up_to(place) as usize);
     }
@@ -97,7 +108,10 @@ mod tests {
         assert_eq!(shuffled(0, 10), [4, 6, 2, 7, 3, 5, 9, 0, 8, 1]);
         assert_eq!(shuffled(3_315_749_767, 10), [6, 9, 0, 1, 3, 2, 5, 4, 8, 7]);
         let long = shuffled(7, 100_003);
-        assert_eq!([0, 1, 50_000, 100_002].map(|place: usize| long[place]), [67_292, 71_763, 64_226, 84_619]);
+        assert_eq!(
+            [0, 1, 50_000, 100_002].map(|place: usize| long[place]),
+            [67_292, 71_763, 64_226, 84_619]
+        );
         assert!(shuffled(1, 0).is_empty());
     }
 }

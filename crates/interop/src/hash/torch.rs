@@ -14,7 +14,9 @@ fn seeded(seed: u32) -> [u32; N] {
     let mut word = seed;
     for (place, slot) in (0_u32..).zip(&mut state) {
         if place > 0 {
-            word = (word ^ word >> 30).wrapping_mul(1_812_433_253).wrapping_add(place);
+            word = (word ^ word >> 30)
+                .wrapping_mul(1_812_433_253)
+                .wrapping_add(place);
         }
         *slot = word;
     }
@@ -46,9 +48,19 @@ fn twist(old: &[u32; N], new: &mut [u32; N]) {
     const FIRST: usize = N - M;
     run(&old[..FIRST], &old[1..], &old[M..], &mut new[..FIRST]);
     let (done, rest) = new.split_at_mut(FIRST);
-    run(&old[FIRST..2 * FIRST], &old[FIRST + 1..], done, &mut rest[..FIRST]);
+    run(
+        &old[FIRST..2 * FIRST],
+        &old[FIRST + 1..],
+        done,
+        &mut rest[..FIRST],
+    );
     let (done, rest) = new.split_at_mut(2 * FIRST);
-    run(&old[2 * FIRST..N - 1], &old[2 * FIRST + 1..], &done[FIRST..], &mut rest[..N - 1 - 2 * FIRST]);
+    run(
+        &old[2 * FIRST..N - 1],
+        &old[2 * FIRST + 1..],
+        &done[FIRST..],
+        &mut rest[..N - 1 - 2 * FIRST],
+    );
     new[N - 1] = mixed(old[N - 1], new[0], new[M - 1]);
 }
 
@@ -60,7 +72,10 @@ pub(crate) struct Twister {
 
 impl Twister {
     pub(crate) fn new(seed: u32) -> Self {
-        Self { state: seeded(seed), next: N }
+        Self {
+            state: seeded(seed),
+            next: N,
+        }
     }
 
     fn advance(&mut self) {
@@ -104,9 +119,15 @@ pub(crate) fn rand_at(seed: u32, index: u32) -> u32 {
 }
 
 /// `randint(0, 2, (n,))`.
-#[expect(clippy::cast_possible_truncation, reason = "torch reads the low half of a seed; one bit")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "torch reads the low half of a seed; one bit"
+)]
 pub(crate) fn bits(seed: u64, n: usize) -> Vec<u8> {
-    Twister::new(seed as u32).take(n).map(|word| (word & 1) as u8).collect()
+    Twister::new(seed as u32)
+        .take(n)
+        .map(|word| (word & 1) as u8)
+        .collect()
 }
 
 /// `randperm(n)`, for n below 2^32 / 20, from where on torch draws otherwise.
@@ -137,15 +158,32 @@ const LEAST: u32 = 2048;
 impl Shuffle {
     pub(crate) fn new(size: u32, first: u32) -> Self {
         let steps = first.min(size.saturating_sub(1));
-        #[expect(clippy::cast_possible_truncation, reason = "rounded, within the error that `target` allows for")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "rounded, within the error that `target` allows for"
+        )]
         let reciprocal = |step| (2.0 / f64::from(size - step) * (1.0 - f64::powi(0.5, 22))) as f32;
-        let reciprocals = if size - steps >= LEAST { (0..steps).map(reciprocal).collect() } else { Vec::new() };
-        Self { size, first: steps as usize, reciprocals }
+        let reciprocals = if size - steps >= LEAST {
+            (0..steps).map(reciprocal).collect()
+        } else {
+            Vec::new()
+        };
+        Self {
+            size,
+            first: steps as usize,
+            reciprocals,
+        }
     }
 
     /// For the questions under one seed after another.
     pub(crate) fn questions(&self) -> Questions<'_> {
-        Questions { shuffle: self, seed: None, state: [0; N], targets: vec![0; self.first], known: 0 }
+        Questions {
+            shuffle: self,
+            seed: None,
+            state: [0; N],
+            targets: vec![0; self.first],
+            known: 0,
+        }
     }
 }
 
@@ -156,7 +194,11 @@ impl Shuffle {
 /// Adding 2^23 − ½ rounds it to ⌊x⌋ or ⌊x⌋ − 1 in the lowest bits, so at most one divisor is left to take off, which wraps, and loses, if
 /// there is none.
 #[inline(always)]
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "rounded, as reckoned with; below 2^31")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    reason = "rounded, as reckoned with; below 2^31"
+)]
 fn target(word: u32, divisor: u32, reciprocal: f32, step: u32) -> u32 {
     let estimate = (word >> 1) as i32 as f32 * reciprocal;
     let quotient = (estimate + 8_388_607.5).to_bits().wrapping_sub(0x4B00_0000);
@@ -188,7 +230,10 @@ impl Questions<'_> {
                 self.extend();
             }
             // Steps up to the token's own place, but one block at a time: a hit ends the work early.
-            let end = self.known.min(step.next_multiple_of(N).max(step + 1)).min(place as usize + 1);
+            let end = self
+                .known
+                .min(step.next_multiple_of(N).max(step + 1))
+                .min(place as usize + 1);
             if let Some(hit) = find(&self.targets[step..end], place) {
                 debug_assert!(step + hit <= place as usize);
                 return true;
@@ -203,7 +248,13 @@ impl Questions<'_> {
 
     /// One more state's worth of targets.
     fn extend(&mut self) {
-        let Self { shuffle, state, targets, known, .. } = self;
+        let Self {
+            shuffle,
+            state,
+            targets,
+            known,
+            ..
+        } = self;
         let (start, end) = (*known, (*known + N).min(targets.len()));
         *known = end;
         let (old, size) = (*state, shuffle.size);
@@ -243,8 +294,14 @@ fn find(words: &[u32], wanted: u32) -> Option<usize> {
         #[inline(always)]
         || {
             for (block, chunk) in words.chunks(128).enumerate() {
-                if chunk.iter().fold(false, |found, &word| found | (word == wanted)) {
-                    return chunk.iter().position(|&word| word == wanted).map(|place| 128 * block + place);
+                if chunk
+                    .iter()
+                    .fold(false, |found, &word| found | (word == wanted))
+                {
+                    return chunk
+                        .iter()
+                        .position(|&word| word == wanted)
+                        .map(|place| 128 * block + place);
                 }
             }
             None
@@ -259,15 +316,32 @@ mod tests {
     /// torch 2.13, with `torch.Generator().manual_seed(seed)`.
     #[test]
     fn draws_of_torch_are_met() {
-        assert_eq!(randperm(42, 50_257)[..6], [11_486, 49_380, 17_873, 14_459, 12_097, 4312]);
+        assert_eq!(
+            randperm(42, 50_257)[..6],
+            [11_486, 49_380, 17_873, 14_459, 12_097, 4312]
+        );
         assert_eq!(randperm(42, 10), [2, 6, 1, 8, 4, 5, 0, 9, 3, 7]);
-        assert_eq!([0, 623, 624, 50_256].map(|index| rand_at(42, index)), [14_802_022, 3_695_961, 8_217_316, 9_431_153]);
-        assert_eq!(bits(0, 16), [0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0, 0]);
+        assert_eq!(
+            [0, 623, 624, 50_256].map(|index| rand_at(42, index)),
+            [14_802_022, 3_695_961, 8_217_316, 9_431_153]
+        );
+        assert_eq!(
+            bits(0, 16),
+            [0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0, 0]
+        );
     }
 
     #[test]
     fn a_shuffle_knows_the_first_entries_of_the_permutation() {
-        for (size, first) in [(2, 1), (10, 3), (3000, 900), (3000, 1000), (5000, 2500), (50_257, 12_564), (50_257, 37_693)] {
+        for (size, first) in [
+            (2, 1),
+            (10, 3),
+            (3000, 900),
+            (3000, 1000),
+            (5000, 2500),
+            (50_257, 12_564),
+            (50_257, 37_693),
+        ] {
             let shuffle = Shuffle::new(size, first);
             let mut questions = shuffle.questions();
             for seed in [0, 1, 42, u32::MAX] {
@@ -277,25 +351,49 @@ mod tests {
                 }
                 // Both orders: a question may or may not find the targets known.
                 for token in (0..size).step_by(7).chain((0..size).rev().step_by(11)) {
-                    assert_eq!(questions.among_first(seed, token), green[token as usize], "{size} {first} {seed} {token}");
+                    assert_eq!(
+                        questions.among_first(seed, token),
+                        green[token as usize],
+                        "{size} {first} {seed} {token}"
+                    );
                 }
                 let other = questions.among_first(seed ^ 1, 0);
-                assert_eq!(other, randperm(seed ^ 1, size)[..first as usize].contains(&0));
+                assert_eq!(
+                    other,
+                    randperm(seed ^ 1, size)[..first as usize].contains(&0)
+                );
             }
         }
     }
 
     #[test]
     fn remainders_are_exact_at_their_edges() {
-        for size in [LEAST, LEAST + 1, 4099, 32_000, 50_257, 128_256, 262_144, 1 << 21] {
+        for size in [
+            LEAST,
+            LEAST + 1,
+            4099,
+            32_000,
+            50_257,
+            128_256,
+            262_144,
+            1 << 21,
+        ] {
             let shuffle = Shuffle::new(size, (size - LEAST).max(1).min(size / 4).max(1));
             for (step, &reciprocal) in (0..).zip(&shuffle.reciprocals).step_by(97) {
                 let divisor = size - step;
                 let top = u32::MAX / divisor;
                 for quotient in [0, 1, 2, top / 2, top - 1, top] {
                     for near in [-2_i64, -1, 0, 1, 2] {
-                        let Ok(word) = u32::try_from(i64::from(quotient) * i64::from(divisor) + near) else { continue };
-                        assert_eq!(target(word, divisor, reciprocal, step), step + word % divisor, "{word} {divisor}");
+                        let Ok(word) =
+                            u32::try_from(i64::from(quotient) * i64::from(divisor) + near)
+                        else {
+                            continue;
+                        };
+                        assert_eq!(
+                            target(word, divisor, reciprocal, step),
+                            step + word % divisor,
+                            "{word} {divisor}"
+                        );
                     }
                 }
             }

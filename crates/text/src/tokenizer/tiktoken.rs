@@ -31,17 +31,26 @@ impl Tokenizer {
             _ => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    format!("encoding `{}` is none of {}", name.escape_debug(), ENCODINGS.join(", ")),
+                    format!(
+                        "encoding `{}` is none of {}",
+                        name.escape_debug(),
+                        ENCODINGS.join(", ")
+                    ),
                 ));
             }
         };
         let ranks = u32::try_from(encoding.bpe.num_tokens()).unwrap_or(u32::MAX);
         let end = special.last().map_or(ranks, |(id, _)| id + 1);
-        let entries = (0..end).map(|id| match special.iter().find(|(special, _)| *special == id) {
-            Some((_, literal)) => ((*literal).to_owned(), Kind::Control),
-            None if id < ranks => (alphabet::spelling(encoding.bpe.token_bytes(id)), Kind::Normal),
-            None => (String::new(), Kind::Unused),
-        });
+        let entries = (0..end).map(
+            |id| match special.iter().find(|(special, _)| *special == id) {
+                Some((_, literal)) => ((*literal).to_owned(), Kind::Control),
+                None if id < ranks => (
+                    alphabet::spelling(encoding.bpe.token_bytes(id)),
+                    Kind::Normal,
+                ),
+                None => (String::new(), Kind::Unused),
+            },
+        );
         let vocabulary = Vocabulary::new(Spelling::ByteLevel, entries)?;
         let native = Native {
             encoder: encoding,
@@ -81,6 +90,9 @@ mod tests {
         assert_eq!(o200k.encode("hello world").unwrap(), [24912, 2375]);
         assert_eq!(o200k.vocabulary(), 200_019);
         assert_ne!(cl100k.digest(), o200k.digest());
-        assert_eq!(Tokenizer::tiktoken("p50k").unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(
+            Tokenizer::tiktoken("p50k").unwrap_err().kind(),
+            ErrorKind::Unsupported
+        );
     }
 }
