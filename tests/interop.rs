@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use rand::Rng;
 use serde_json::{Value, json};
+use taggant_detector::Response;
 use taggant_detector::stats::uniformity;
-use taggant_detector::{Response, Verdict};
 use taggant_interop::{Detector, FORMATS, Mark};
 use taggant_tests::stats::rate;
 use taggant_tests::{below, rng, zipf};

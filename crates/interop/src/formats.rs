@@ -9,6 +9,7 @@ use crate::mark::Mark;
 
 pub(crate) mod bricks;
 pub(crate) mod greenlist;
+pub(crate) mod gumbel;
 pub(crate) mod kgw;
 pub(crate) mod lmw;
 pub(crate) mod markllm;

@@ -1,13 +1,12 @@
 //! The marks of Fernandez et al. 2023 ("Three bricks to consolidate watermarks for large language models"), which the radioactivity papers
 //! use too, from their published formulas, marked on a CPU: a polynomial of the window seeds torch's generator.
 
-use taggant_core::{Null, Result, Scheme};
+use taggant_core::Result;
 
 use super::Definition;
 use super::greenlist::{Greenlist, Seeding, share};
-use super::markllm::uniform;
+use super::gumbel::{Gumbel, Race, of_rand};
 use crate::config::Fields;
-use crate::contract::Contract;
 use crate::hash::torch::rand_at;
 use crate::law::UnitLaw;
 use crate::mark::{Mark, Reading};
@@ -52,11 +51,11 @@ pub(crate) const OPENAI: Definition = Definition {
         // 1 − r is one of j/2^24 from j = 1 on, and P(j/2^24 ≤ x) ≤ x.
         Ok(Mark::single(
             definition,
-            Gumbel {
+            Gumbel(Row {
                 window,
                 vocabulary,
                 payload,
-            },
+            }),
             UnitLaw::Exponential { slack: 0.0 },
             reading,
             rule,
@@ -117,22 +116,13 @@ impl Seeding for Polynomial {
 }
 
 /// A row of uniform numbers, one of which is the token's.
-struct Gumbel {
+struct Row {
     window: Polynomial,
     vocabulary: u32,
     payload: u32,
 }
 
-impl Gumbel {
-    fn entry(&self, token: u32) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "below the vocabulary")]
-        let entry =
-            ((u64::from(token) + u64::from(self.payload)) % u64::from(self.vocabulary)) as u32;
-        entry
-    }
-}
-
-impl Scheme for Gumbel {
+impl Race for Row {
     fn id(&self) -> &'static str {
         "bricks/openai"
     }
@@ -141,43 +131,20 @@ impl Scheme for Gumbel {
         self.window.width
     }
 
-    fn words(&self, tokens: &[u32], positions: &[u32], out: &mut [u32]) {
-        for (out, &position) in out.iter_mut().zip(positions) {
-            let end = position as usize;
-            let token = tokens[end];
-            *out = rand_at(
-                self.window
-                    .seed(&tokens[end - self.window.width..end], token),
-                self.entry(token),
-            );
-        }
+    fn word(&self, window: &[u32], token: u32) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "below the vocabulary")]
+        let entry =
+            ((u64::from(token) + u64::from(self.payload)) % u64::from(self.vocabulary)) as u32;
+        rand_at(self.window.seed(window, token), entry)
     }
 
-    fn null(&self) -> Null {
-        Null::Exponential
+    fn uniform(word: u32) -> f64 {
+        of_rand(word)
     }
 
-    fn score(&self, words: &[u32]) -> f64 {
-        words.iter().map(|&word| -libm::log1p(-uniform(word))).sum()
-    }
-}
-
-impl Contract for Gumbel {
     /// Windows of one seed share a row.
     fn name(&self, window: &[u32], token: u32) -> u64 {
         u64::from(self.window.seed(window, token)) << 32 | u64::from(token)
-    }
-
-    fn raw(&self, word: u32) -> f64 {
-        uniform(word)
-    }
-}
-
-impl std::fmt::Debug for Gumbel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gumbel")
-            .field("width", &self.window.width)
-            .finish_non_exhaustive()
     }
 }
 

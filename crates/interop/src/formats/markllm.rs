@@ -5,6 +5,7 @@ use taggant_core::{Null, Scheme};
 
 use super::Definition;
 use super::greenlist::{Greenlist, Seeding, reading, share};
+use super::gumbel::{Gumbel, Race, of_rand};
 use crate::contract::Contract;
 use crate::hash::numpy;
 use crate::hash::torch::{rand_at, randperm};
@@ -135,7 +136,7 @@ pub(crate) const EXP: Definition = Definition {
         // 1 − r is one of j/2^24 from j = 1 on, and P(j/2^24 ≤ x) ≤ x.
         Ok(Mark::single(
             definition,
-            exp,
+            Gumbel(exp),
             UnitLaw::Exponential { slack: 0.0 },
             reading,
             rule,
@@ -298,17 +299,12 @@ struct Exp {
 impl Exp {
     fn seed(&self, window: &[u32]) -> u32 {
         #[expect(clippy::cast_possible_truncation, reason = "below the vocabulary")]
-        let hash = product(window, self.vocabulary.into()) as u32;
-        self.key.wrapping_mul(hash)
+        let product = product(window, self.vocabulary.into()) as u32;
+        self.key.wrapping_mul(product)
     }
 }
 
-/// A number of `rand`, from its 24 bits.
-pub(super) fn uniform(word: u32) -> f64 {
-    f64::from(word) / 16_777_216.0
-}
-
-impl Scheme for Exp {
+impl Race for Exp {
     fn id(&self) -> &'static str {
         "markllm/exp"
     }
@@ -317,43 +313,22 @@ impl Scheme for Exp {
         self.length
     }
 
-    fn words(&self, tokens: &[u32], positions: &[u32], out: &mut [u32]) {
-        for (out, &position) in out.iter_mut().zip(positions) {
-            let end = position as usize;
-            *out = rand_at(self.seed(&tokens[end - self.length..end]), tokens[end]);
-        }
+    fn word(&self, window: &[u32], token: u32) -> u32 {
+        rand_at(self.seed(window), token)
     }
 
-    fn null(&self) -> Null {
-        Null::Exponential
+    fn uniform(word: u32) -> f64 {
+        of_rand(word)
     }
 
-    fn score(&self, words: &[u32]) -> f64 {
-        words.iter().map(|&word| -libm::log1p(-uniform(word))).sum()
-    }
-}
-
-impl Contract for Exp {
     /// Windows of one product share a row.
     fn name(&self, window: &[u32], token: u32) -> u64 {
         u64::from(self.seed(window)) << 32 | u64::from(token)
     }
 
     /// A product that the vocabulary divides gives seed 0, whatever the key.
-    fn keyed(&self, window: &[u32], _token: u32) -> bool {
-        product(window, u64::from(self.vocabulary)) != 0
-    }
-
-    fn raw(&self, word: u32) -> f64 {
-        uniform(word)
-    }
-}
-
-impl std::fmt::Debug for Exp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exp")
-            .field("length", &self.length)
-            .finish_non_exhaustive()
+    fn keyed(&self, window: &[u32]) -> bool {
+        product(window, self.vocabulary.into()) != 0
     }
 }
 

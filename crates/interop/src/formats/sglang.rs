@@ -1,9 +1,9 @@
 //! SGLang's Gumbel mark, one key or two (the hash contract in the README of `sglang/srt/sampling/watermarking`, read in 0.5.23).
 
-use taggant_core::{Error, ErrorKind, Null, Result, Scheme};
+use taggant_core::{Error, ErrorKind, Result};
 
 use super::Definition;
-use crate::contract::Contract;
+use super::gumbel::{Gumbel, Race};
 use crate::hash::murmur::{finish, mix};
 use crate::law::UnitLaw;
 use crate::mark::{Before, Mark, Reading};
@@ -55,7 +55,7 @@ pub(crate) const GUMBEL: Definition = Definition {
         // 1 − u is the middle of one of 2^32 cells, so E e^{θX} is a midpoint sum of the convex (1 − u)^−θ: at most 1/(1 − θ).
         Ok(Mark::single(
             definition,
-            murmur,
+            Gumbel(murmur),
             UnitLaw::Exponential { slack: 0.0 },
             reading,
             rule,
@@ -120,19 +120,9 @@ impl Murmur {
             second
         }
     }
-
-    fn word(&self, window: &[u32], token: u32) -> u32 {
-        let context = Self::context(window);
-        let [low, high] = self.key(context);
-        finish([low, high, context, token].into_iter().fold(0, mix), 4)
-    }
 }
 
-fn uniform(word: u32) -> f64 {
-    (f64::from(word) + 0.5) / 4_294_967_296.0
-}
-
-impl Scheme for Murmur {
+impl Race for Murmur {
     fn id(&self) -> &'static str {
         "sglang/murmur3"
     }
@@ -141,43 +131,18 @@ impl Scheme for Murmur {
         self.window
     }
 
-    fn words(&self, tokens: &[u32], positions: &[u32], out: &mut [u32]) {
-        for (out, &position) in out.iter_mut().zip(positions) {
-            let end = position as usize;
-            *out = self.word(&tokens[end - self.window..end], tokens[end]);
-        }
+    fn word(&self, window: &[u32], token: u32) -> u32 {
+        let context = Self::context(window);
+        let [low, high] = self.key(context);
+        finish([low, high, context, token].into_iter().fold(0, mix), 4)
     }
 
-    fn null(&self) -> Null {
-        Null::Exponential
+    fn uniform(word: u32) -> f64 {
+        (f64::from(word) + 0.5) / 4_294_967_296.0
     }
 
-    fn scores(&self, words: &[u32], out: &mut [f64]) {
-        for (out, &word) in out.iter_mut().zip(words) {
-            *out = -libm::log1p(-uniform(word));
-        }
-    }
-
-    fn score(&self, words: &[u32]) -> f64 {
-        words.iter().map(|&word| -libm::log1p(-uniform(word))).sum()
-    }
-}
-
-impl Contract for Murmur {
     /// Contexts of one hash share a keyed function.
     fn name(&self, window: &[u32], token: u32) -> u64 {
         u64::from(Self::context(window)) << 32 | u64::from(token)
-    }
-
-    fn raw(&self, word: u32) -> f64 {
-        uniform(word)
-    }
-}
-
-impl std::fmt::Debug for Murmur {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Murmur")
-            .field("window", &self.window)
-            .finish_non_exhaustive()
     }
 }

@@ -107,8 +107,8 @@ pub(crate) const DUAL: Definition = Definition {
     },
 };
 
-const WARNING: &str = "keys and tokens enter one linear form of an unkeyed hash, and whoever has marked text can search the keys one by one, \
-                       millions a second (`taggant_interop::recover`): a finding under a small key does not exclude forgery";
+const WARNING: &str = "keys and tokens enter one linear form of an unkeyed hash: keys that lie near one another write related marks, and whoever has marked text \
+                       can search small keys, millions a second, so a finding excludes neither forgery nor a neighbouring key";
 
 /// `1 − r` is one of 1/8191, …, 8191/8191, each equally likely, so it is stochastically above a uniform number and its `−ln` below an
 /// exponential variable.

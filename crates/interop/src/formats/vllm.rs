@@ -1,9 +1,10 @@
 //! vLLM's Philox Gumbel mark and its dual-key form (`vllm/v1/watermarking`, PRF version philox4x32-10-v1, read in 0.33.0).
 
 use sha2::{Digest, Sha256};
-use taggant_core::{Null, Result, Scheme};
+use taggant_core::Result;
 
 use super::Definition;
+use super::gumbel::{Gumbel, Race};
 use crate::config::Fields;
 use crate::contract::Contract;
 use crate::hash::philox::philox;
@@ -27,7 +28,7 @@ pub(crate) const GUMBEL: Definition = Definition {
         };
         Ok(Mark::single(
             definition,
-            Philox::new(key, width),
+            Gumbel(Philox::new(key, width)),
             UnitLaw::Exponential { slack: SLACK },
             READING,
             rule,
@@ -50,7 +51,7 @@ pub(crate) const DUAL: Definition = Definition {
         )?;
         let weights = vec![1.0 - alpha, alpha];
         let contract =
-            |domain| Box::new(Philox::new(derive(key, domain), width)) as Box<dyn Contract>;
+            |domain| Box::new(Gumbel(Philox::new(derive(key, domain), width))) as Box<dyn Contract>;
         Ok(Mark {
             definition,
             voices: vec![
@@ -141,6 +142,16 @@ impl Philox {
             width,
         }
     }
+}
+
+impl Race for Philox {
+    fn id(&self) -> &'static str {
+        "vllm/philox4x32-10-v1"
+    }
+
+    fn window(&self) -> usize {
+        self.width
+    }
 
     /// A CBC-like chain over blocks of four tokens, then one block that holds the token.
     fn word(&self, window: &[u32], token: u32) -> u32 {
@@ -166,60 +177,15 @@ impl Philox {
         );
         out[(token & 3) as usize]
     }
-}
 
-/// The engine's uniform number, in its single precision.
-fn uniform(word: u32) -> f64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the engine rounds to single precision"
-    )]
-    let single = ((f64::from(word >> 8) + 1.0) / 16_777_217.0) as f32;
-    f64::from(single)
-}
-
-impl Scheme for Philox {
-    fn id(&self) -> &'static str {
-        "vllm/philox4x32-10-v1"
-    }
-
-    fn window(&self) -> usize {
-        self.width
-    }
-
-    fn words(&self, tokens: &[u32], positions: &[u32], out: &mut [u32]) {
-        for (out, &position) in out.iter_mut().zip(positions) {
-            let end = position as usize;
-            *out = self.word(&tokens[end - self.width..end], tokens[end]);
-        }
-    }
-
-    fn null(&self) -> Null {
-        Null::Exponential
-    }
-
-    fn scores(&self, words: &[u32], out: &mut [f64]) {
-        for (out, &word) in out.iter_mut().zip(words) {
-            *out = -libm::log1p(-uniform(word));
-        }
-    }
-
-    fn score(&self, words: &[u32]) -> f64 {
-        words.iter().map(|&word| -libm::log1p(-uniform(word))).sum()
-    }
-}
-
-impl Contract for Philox {
-    fn raw(&self, word: u32) -> f64 {
-        uniform(word)
-    }
-}
-
-impl std::fmt::Debug for Philox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Philox")
-            .field("width", &self.width)
-            .finish_non_exhaustive()
+    /// In the engine's single precision.
+    fn uniform(word: u32) -> f64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the engine rounds to single precision"
+        )]
+        let single = ((f64::from(word >> 8) + 1.0) / 16_777_217.0) as f32;
+        f64::from(single)
     }
 }
 
@@ -232,6 +198,6 @@ mod tests {
         // Key 42, computed by vLLM's own module.
         let word = Philox::new(42, 4).word(&[464, 3290, 318, 257], 922);
         assert_eq!(word, 1_262_881_516);
-        assert!((uniform(word) - 0.294_037_5).abs() < 1e-7);
+        assert!((Philox::uniform(word) - 0.294_037_5).abs() < 1e-7);
     }
 }
