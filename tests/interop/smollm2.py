@@ -263,11 +263,11 @@ def main() -> int:
         )
         print(lines[-1], flush=True)
 
-    # Keys alone, no word of what they are for; what is not a key stays as a hint where an engine's default is another.
+    # Keys alone, no word of what they are for. Only TextSeal's say how long windows are: exported ones are longer than its default.
     if not args.no_scan:
         entries = []
         for engine, config in configs.items():
-            bare = lambda config: {("key" if name in KEY_FIELDS else name): value for name, value in config.items() if name in (*KEY_FIELDS, "key_b", "ngram", "ngram_len", "context_width")}
+            bare = lambda config: {("key" if name in KEY_FIELDS else name): value for name, value in config.items() if name in (*KEY_FIELDS, "key_b", "ngram")}
             entries.append({"name": engine, **bare(config)})
         templates = [config for engine, config in configs.items() if engine.startswith("transformers")] or list(configs.values())
         for number in range(5):

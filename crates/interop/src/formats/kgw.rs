@@ -195,7 +195,8 @@ mod tests {
             .row(&taggant_detector::Response::ids(&tokens))
             .unwrap();
         let peer = found.peer.unwrap();
-        assert_eq!((peer.units, peer.score, found.units), (41, 8.0, 32));
+        // Of 32 different pairs one follows token 0, where the key has no say.
+        assert_eq!((peer.units, peer.score, found.units), (41, 8.0, 31));
         assert!((peer.z.unwrap() + 0.811_502_67).abs() < 1e-8);
         assert!((peer.p_value.unwrap() - 0.791_461_47).abs() < 1e-8);
     }

@@ -696,49 +696,4 @@ mod tests {
             }
         }
     }
-
-    #[test]
-    #[ignore = "a measurement"]
-    fn speed() {
-        let mut random = random(1);
-        let table = Table::new(&sampled(0, 1 << 16), &THIRTY);
-        for units in [200, 1000, 4000, 5000, 100_000, 1_000_000, 10_000_000] {
-            let mut counts = vec![0; 1 << 16];
-            (0..units).for_each(|_| counts[random() as usize & 0xFFFF] += 1);
-            let time = |work: &dyn Fn() -> bool| {
-                (0..20)
-                    .map(|_| {
-                        let start = std::time::Instant::now();
-                        assert!(work());
-                        start.elapsed()
-                    })
-                    .min()
-                    .unwrap()
-            };
-            let counting = time(&|| !ones_by_key(&counts, &table.bits).is_empty());
-            println!(
-                "{units} units: {:?}, of which counting {counting:?}",
-                time(&|| table.assess(&counts).exact)
-            );
-        }
-        let tokens: Vec<u32> = (0..1_000_000).map(|_| (random() % 50_257) as u32).collect();
-        let positions: Vec<u32> = (4..1_000_000).collect();
-        let mut out = vec![0; positions.len()];
-        let schemes: [&dyn Scheme; 2] = [
-            &Tabled {
-                words: table.words(),
-                window: 4,
-                depth: 30,
-            },
-            &Scrambled::new(&THIRTY, 4),
-        ];
-        for scheme in schemes {
-            let start = std::time::Instant::now();
-            scheme.words(&tokens, &positions, &mut out);
-            println!("{}: {:?} a unit", scheme.id(), start.elapsed() / 1_000_000);
-        }
-        let start = std::time::Instant::now();
-        let _ = Mark::from_json("hf-synthid", r#"{"keys": [1,2,3], "ngram_len": 5}"#).unwrap();
-        println!("building {:?}", start.elapsed());
-    }
 }
