@@ -11,7 +11,7 @@ python=${2:-python3.11}
 "$python" -m venv "$dir"
 "$dir/bin/python" -m pip install --quiet \
     torch==2.13.0 transformers==5.24.0 numpy==2.4.6 scipy==1.17.1 pydantic==2.14.4 \
-    msgspec==0.22.0 gguf==0.19.0 accelerate
+    msgspec==0.22.0 gguf==0.19.0 accelerate==1.15.0
 "$dir/bin/python" -m pip install --quiet --no-deps synthid-text==0.2.1 textseal==0.0.5 markllm==0.1.5
 
 wheels=$(mktemp -d)

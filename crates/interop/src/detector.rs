@@ -357,7 +357,12 @@ impl Row {
         self.distinct.clear(2 * self.positions.len());
         if length > 0 && !prompt.is_empty() {
             // What lies inside the prompt, and what reaches from the prompt into the response without being a unit of it.
-            for run in prompt.windows(length) {
+            // An engine that reads the prompt takes its end as the first window: that one has no continuation inside it.
+            let inside = match (mark.reading.before, mark.reading.repeats) {
+                (Before::Prompt, Repeats::Window) => &prompt[..prompt.len() - 1],
+                _ => prompt,
+            };
+            for run in inside.windows(length) {
                 self.seen.insert(identity(run));
             }
             if mark.reading.before == Before::Nothing {
