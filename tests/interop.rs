@@ -221,6 +221,18 @@ fn innocent_text_keeps_the_nominal_rate_under_random_keys() {
     }
 }
 
+/// Where an engine reads the prompt, the prompt's end is the response's first window.
+#[test]
+fn the_first_token_after_a_prompt_counts_where_the_engine_reads_the_prompt() {
+    let mark =
+        Mark::from_json("sglang-gumbel", r#"{"key": "abcdef", "context_window": 4}"#).unwrap();
+    let prompt = [9, 8, 7, 6, 5, 4];
+    let found = Detector::new(mark)
+        .row(&Response::ids(&[1, 2]).with_prompt(&prompt))
+        .unwrap();
+    assert_eq!((found.units, found.peer.unwrap().units), (2, 2));
+}
+
 /// A window of the prompt says nothing about the model, whatever the engine's own detector counts.
 #[test]
 fn what_was_copied_from_the_prompt_does_not_count() {

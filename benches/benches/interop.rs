@@ -15,7 +15,10 @@ fn read(c: &mut Criterion) {
     let layers: Vec<u64> = (1..=30).map(|layer| layer * 987_654_321).collect();
     let entries = [json!({"key": 987_654_321}), json!({"key": layers})];
     for entry in entries {
-        for candidate in candidates(entry.as_object().unwrap(), FORMATS, Some(50_257)).unwrap() {
+        for candidate in candidates(entry.as_object().unwrap(), FORMATS, Some(50_257))
+            .unwrap()
+            .ready
+        {
             let config = json!(candidate.config).to_string();
             group.bench_function(candidate.format, |b| {
                 b.iter_batched_ref(

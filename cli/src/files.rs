@@ -158,6 +158,8 @@ pub(crate) struct Output {
     path: PathBuf,
     sink: Sink,
     private: bool,
+    /// Whether a file that is there already stays.
+    keeps: bool,
 }
 
 #[derive(Debug)]
@@ -188,18 +190,32 @@ impl Output {
             path: path.to_owned(),
             sink,
             private: false,
+            keeps: false,
+        })
+    }
+
+    /// An output that others may read, and that never replaces a file.
+    pub(crate) fn fresh(path: &Path) -> Result<Self> {
+        Ok(Self {
+            keeps: true,
+            ..Self::create_unless_there(path)?
         })
     }
 
     /// An output that only its owner can read, and that never replaces a file.
     pub(crate) fn private(path: &Path) -> Result<Self> {
+        Ok(Self {
+            private: true,
+            keeps: true,
+            ..Self::create_unless_there(path)?
+        })
+    }
+
+    fn create_unless_there(path: &Path) -> Result<Self> {
         if fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
             return Err(exists(path));
         }
-        Ok(Self {
-            private: true,
-            ..Self::create(path)?
-        })
+        Self::create(path)
     }
 
     fn write_with(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
@@ -235,7 +251,7 @@ impl Output {
             return Ok(Sealed {
                 path,
                 file: None,
-                private: self.private,
+                keeps: self.keeps,
             });
         };
         let file = sink
@@ -248,7 +264,7 @@ impl Output {
         Ok(Sealed {
             path,
             file: Some(file),
-            private: self.private,
+            keeps: self.keeps,
         })
     }
 }
@@ -258,7 +274,7 @@ impl Output {
 pub(crate) struct Sealed {
     path: PathBuf,
     file: Option<NamedTempFile>,
-    private: bool,
+    keeps: bool,
 }
 
 impl Sealed {
@@ -267,7 +283,7 @@ impl Sealed {
         let Some(file) = self.file else {
             return Ok(());
         };
-        let persisted = if self.private {
+        let persisted = if self.keeps {
             file.persist_noclobber(&self.path)
         } else {
             file.persist(&self.path)

@@ -170,6 +170,20 @@ fn keys_of_the_tree_go_to_engines_and_what_they_write_can_be_read() {
             assert!(!record.contains(key), "{engine}");
         }
     }
+    // A record replaces nothing either, least of all a key; and a failed export leaves nothing (`bad` looks).
+    let root = desk.read("root.key");
+    assert!(
+        desk.bad("key export --engine vllm --key east.key --out new.json --record root.key")
+            .contains("exists already")
+    );
+    assert_eq!(desk.read("root.key"), root);
+    assert!(
+        desk.bad("key export --engine vllm --key east.key --out same.json --record same.json")
+            .contains("--record")
+    );
+    let before = desk.read("vllm.record");
+    desk.bad("key export --engine sglang --key east.key --out vllm.json --record fresh.record");
+    assert_eq!(desk.read("vllm.record"), before);
     // The same key gives the same file; no file is replaced.
     desk.good("key export --engine vllm --key east.key --out again.json");
     assert_eq!(desk.read("again.json"), desk.read("vllm.json"));
@@ -244,7 +258,42 @@ fn mistakes_with_other_systems_marks_say_what_to_do() {
         said.contains("line 2") && !said.contains("987654321"),
         "{said}"
     );
-    // A width that the engine's tokens do not fit.
-    let ran = desk.run("scan --keys prod.jsonl --input rows.jsonl");
-    assert_eq!(ran.code, 2);
+    let scan = |entry: &str, formats: &str| {
+        private(&desk, "keys.jsonl", entry);
+        desk.run(&format!(
+            "scan --keys keys.jsonl --formats {formats} --input rows.jsonl"
+        ))
+    };
+    // What cannot be tried is said; what nobody knows is an error; where nothing could be read there is no answer.
+    let ran = scan(r#"{"key": 12345}"#, "all");
+    assert!(
+        ran.code == 1 && ran.stderr.contains("not tried") && ran.stderr.contains("vocab_size"),
+        "{}",
+        ran.stderr
+    );
+    let ran = scan(r#"{"key": 12345, "context_widht": 2}"#, "all");
+    assert!(
+        ran.code == 2 && ran.stderr.contains("context_widht"),
+        "{}",
+        ran.stderr
+    );
+    let ran = scan(r#"{"key": 12345, "vocab_size": 10}"#, "hf-kgw-lefthash");
+    assert!(
+        ran.code == 2 && ran.stderr.contains("token"),
+        "{}",
+        ran.stderr
+    );
+    let ran = scan(r#"{"key": 1.5}"#, "all");
+    assert!(
+        ran.code == 2 && ran.stderr.contains("no format takes"),
+        "{}",
+        ran.stderr
+    );
+    let ran = scan(r#"{"key": 5, "gamma": 1e-300}"#, "textseal-greenlist");
+    assert!(
+        ran.code == 2 && ran.stderr.contains("green"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(scan(r#"{"key": 1}"#, "all,nosuch").code, 2);
 }

@@ -34,6 +34,7 @@ pub(crate) fn run(args: &Scan) -> Result<Answer> {
     let entries = entries(keys)?;
     let readings = readings(args)?;
     let mut tries = Vec::new();
+    let mut skipped = 0;
     for (index, reading) in readings.iter().enumerate() {
         for entry in &entries {
             let vocabulary = args.vocab_size.or(reading.vocabulary);
@@ -41,7 +42,20 @@ pub(crate) fn run(args: &Scan) -> Result<Answer> {
                 Failure::from(error.context(format_args!("{}, line {}", keys.display(), entry.line)))
                     .hint("docs of the formats: crates/interop/FORMATS.md; `--vocab-size` stands in for a vocab_size that is missing")
             })?;
-            tries.extend(found.into_iter().map(|candidate| Try {
+            if let Some((format, error)) = found.skipped.first() {
+                skipped += found.skipped.len();
+                say(&format!(
+                    "note: {}, line {}: {} formats are not tried: {error}{}",
+                    keys.display(),
+                    entry.line,
+                    found.skipped.len(),
+                    match found.skipped.len() {
+                        1 => String::new(),
+                        more => format!(" ({format} and {} more)", more - 1),
+                    }
+                ));
+            }
+            tries.extend(found.ready.into_iter().map(|candidate| Try {
                 name: &entry.name,
                 reading: index,
                 candidate,
@@ -49,6 +63,13 @@ pub(crate) fn run(args: &Scan) -> Result<Answer> {
         }
     }
     let found = read_all(&tries, &readings, args.alpha)?;
+    if let Some(Err(why)) = found
+        .first()
+        .filter(|_| found.iter().all(std::result::Result::is_err))
+    {
+        return Err(Failure::new(format!("no key could be tried: {why}"))
+            .hint("check the tokenizer and `vocab_size`"));
+    }
     let p_values: Vec<PValue> = found
         .iter()
         .map(|found| found.as_ref().map_or(PValue::ONE, |found| found.p_value))
@@ -89,6 +110,7 @@ pub(crate) fn run(args: &Scan) -> Result<Answer> {
     let summary = Summary {
         scan: true,
         tried: tries.len(),
+        skipped,
         detected,
         doctor: args.doctor.then_some(advice),
         rows: readings.first().map_or(0, |reading| reading.rows.len()),
@@ -124,9 +146,6 @@ fn list() -> Result<Answer> {
 
 /// The formats that were named, or all.
 fn formats(names: &[String]) -> Result<Vec<&'static Definition>> {
-    if names.iter().any(|name| name == "all") {
-        return Ok(FORMATS.to_vec());
-    }
     let find = |name: &String| {
         FORMATS
             .iter()
@@ -137,7 +156,16 @@ fn formats(names: &[String]) -> Result<Vec<&'static Definition>> {
                     .hint("`taggant scan --list` names those that are read")
             })
     };
-    names.iter().map(find).collect()
+    let named: Vec<&'static Definition> = names
+        .iter()
+        .filter(|name| *name != "all")
+        .map(find)
+        .collect::<Result<_>>()?;
+    Ok(if names.iter().any(|name| name == "all") {
+        FORMATS.to_vec()
+    } else {
+        named
+    })
 }
 
 /// A line of the list of keys.
@@ -380,6 +408,8 @@ fn verdict(found: std::result::Result<&Found, &str>, detected: bool) -> &'static
 struct Summary {
     scan: bool,
     tried: usize,
+    /// Formats that would take a key but lack something.
+    skipped: usize,
     detected: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     doctor: Option<usize>,
@@ -428,6 +458,9 @@ fn print(
                 .map(|name| format!(" ({name})"))
                 .unwrap_or_default()
         ))?;
+        if let Some(error) = line.error {
+            output.line(&format!("            {error}"))?;
+        }
         warnings.extend(line.warning);
     }
     if order.len() > SHOWN {

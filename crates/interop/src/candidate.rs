@@ -19,6 +19,16 @@ pub struct Candidate {
     pub mark: Mark,
 }
 
+/// What an entry stands for, and the formats that would take its key but cannot be tried, each with the reason.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Candidates {
+    /// To be tried.
+    pub ready: Vec<Candidate>,
+    /// Not to be tried.
+    pub skipped: Vec<(&'static str, Error)>,
+}
+
 /// How a format writes its key.
 enum Key {
     Whole(&'static str),
@@ -47,7 +57,7 @@ fn key_of(format: &str) -> Key {
 ///
 /// An entry is an object. With `format` and `config` it is one candidate. With `key` (a whole number, hex digits as text, or a list of
 /// whole numbers) it is one for each format that can take such a key; whatever else it holds, besides `name`, is a hint for the formats that
-/// have such a field. `vocabulary` stands in for `vocab_size`.
+/// have such a field; one that no format knows is an error. `vocabulary` stands in for `vocab_size`.
 ///
 /// # Errors
 /// [`ErrorKind::Parameter`] for an entry that is none of these, or with a configuration that its format does not take.
@@ -55,7 +65,7 @@ pub fn candidates(
     entry: &Map<String, Value>,
     formats: &[&'static Definition],
     vocabulary: Option<u32>,
-) -> Result<Vec<Candidate>> {
+) -> Result<Candidates> {
     if let Some(config) = entry.get("config") {
         let (Some(format), Some(config)) = (
             entry.get("format").and_then(Value::as_str),
@@ -70,35 +80,40 @@ pub fn candidates(
             &Value::Object(config.clone()).to_string(),
             vocabulary,
         )?;
-        return Ok(vec![Candidate {
-            format: mark.definition().id,
-            config: config.clone(),
-            mark,
-        }]);
+        return Ok(Candidates {
+            ready: vec![Candidate {
+                format: mark.definition().id,
+                config: config.clone(),
+                mark,
+            }],
+            skipped: Vec::new(),
+        });
     }
     let Some(key) = entry.get("key") else {
         return Err(fault(
             "an entry has neither `key` nor `format` and `config`",
         ));
     };
-    let wanted = entry
-        .get("format")
-        .and_then(Value::as_str)
-        .map(mark::find)
-        .transpose()?;
-    let mut found = Vec::new();
-    let mut why = None;
-    for definition in formats
-        .iter()
-        .copied()
-        .filter(|definition| wanted.is_none_or(|wanted| wanted.id == definition.id))
-    {
+    // An entry that names its format is tried in that one, whatever else is scanned for.
+    let own;
+    let formats = match entry.get("format") {
+        None => formats,
+        Some(Value::String(format)) => {
+            own = [mark::find(format)?];
+            &own[..]
+        }
+        Some(_) => return Err(fault("`format` of an entry is no text")),
+    };
+    let hint = |field: &str| !["name", "format", "key"].contains(&field);
+    let mut strange: Vec<&String> = entry.keys().filter(|field| hint(field)).collect();
+    let mut found = Candidates::default();
+    for definition in formats.iter().copied() {
         let Some((name, value)) = written(&key_of(definition.id), key) else {
             continue;
         };
         let mut config: Map<String, Value> = entry
             .iter()
-            .filter(|(field, _)| !["name", "format", "key"].contains(&field.as_str()))
+            .filter(|(field, _)| hint(field))
             .map(|(field, value)| (field.clone(), value.clone()))
             .collect();
         config.insert(name.to_owned(), value);
@@ -106,27 +121,36 @@ pub fn candidates(
             config.entry(field).or_insert(usual);
         }
         let mut fields = Fields::of(definition.id, config.clone()).with_vocabulary(vocabulary);
-        match (definition.build)(definition, &mut fields) {
-            Ok(mark) => {
-                // Hints that are for other formats.
-                for name in fields.left() {
-                    config.shift_remove(&name);
-                }
-                found.push(Candidate {
-                    format: definition.id,
-                    config,
-                    mark,
-                });
-            }
-            Err(error) => why = Some(error),
+        let built = (definition.build)(definition, &mut fields);
+        // Hints that are for other formats.
+        let left = fields.left();
+        strange.retain(|field| left.contains(field));
+        for name in left {
+            config.shift_remove(&name);
+        }
+        match built {
+            Ok(mark) => found.ready.push(Candidate {
+                format: definition.id,
+                config,
+                mark,
+            }),
+            Err(error) => found.skipped.push((definition.id, error)),
         }
     }
-    match (found.is_empty(), why) {
-        (true, Some(error)) => Err(error),
-        (true, None) => Err(fault(
-            "no format takes such a key; it must be a whole number, hex digits as text, or a list of whole numbers",
+    if let Some(field) = strange.first().filter(|_| !found.ready.is_empty()) {
+        return Err(fault(&format!(
+            "no format that is tried has a field `{}`",
+            field.escape_debug()
+        )));
+    }
+    if !found.ready.is_empty() {
+        return Ok(found);
+    }
+    match found.skipped.pop() {
+        Some((_, error)) => Err(error),
+        None => Err(fault(
+            "no format takes such a `key`; it must be a whole number from 0 to 2^64 - 1, hex digits as text, or a list of whole numbers",
         )),
-        _ => Ok(found),
     }
 }
 
@@ -142,7 +166,9 @@ fn usual(format: &str) -> Option<(&'static str, Value)> {
 /// A key as a format writes it, if it can.
 fn written(how: &Key, key: &Value) -> Option<(&'static str, Value)> {
     match (how, key) {
-        (Key::Whole(name), Value::Number(_)) => Some((*name, key.clone())),
+        (Key::Whole(name), Value::Number(number)) if number.is_u64() || number.is_i64() => {
+            Some((*name, key.clone()))
+        }
         (Key::Whole(name), Value::String(text)) => Some((*name, json!(hex(text)?))),
         (Key::Hex(name), Value::String(_)) => Some((*name, key.clone())),
         (Key::Hex(name), Value::Number(number)) => {
@@ -154,7 +180,12 @@ fn written(how: &Key, key: &Value) -> Option<(&'static str, Value)> {
 }
 
 fn hex(text: &str) -> Option<u64> {
-    u64::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()
+    let digits = text
+        .strip_prefix("0x")
+        .or(text.strip_prefix("0X"))
+        .unwrap_or(text);
+    let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u64::from_str_radix(digits, 16).ok().filter(|_| plain)
 }
 
 fn fault(message: &str) -> Error {

@@ -38,7 +38,7 @@ mod mark;
 mod peer;
 pub mod recover;
 
-pub use candidate::{Candidate, candidates};
+pub use candidate::{Candidate, Candidates, candidates};
 pub use contract::Contract;
 pub use detector::{Detector, Found, Unit};
 pub use export::{ENGINES, Engine, Exported, commitment_of_imported, export};

@@ -32,15 +32,28 @@ pub(super) fn export(args: &KeyExport) -> Result<Answer> {
         derivation: "taggant/v1/engine",
         commitment: encode_string(&key.commitment()),
     };
-    // The record first: it replaces nothing that cannot be made again.
-    if let Some(path) = &args.record {
-        let mut output = Output::create(path)?;
-        output.line(
-            &serde_json::to_string(&record).map_err(|error| Failure::new(error.to_string()))?,
-        )?;
-        output.finish()?;
-    }
+    // Both are ready before either appears, and neither replaces a file: it may be the only copy of a key.
+    let sealed = match &args.record {
+        None => None,
+        Some(path) if *path == args.out => {
+            return Err(Failure::new(format!(
+                "{}: named both as --out and as --record",
+                path.display()
+            ))
+            .hint("give the record another name"));
+        }
+        Some(path) => {
+            let mut output = Output::fresh(path)?;
+            output.line(
+                &serde_json::to_string(&record).map_err(|error| Failure::new(error.to_string()))?,
+            )?;
+            Some(output.seal()?)
+        }
+    };
     files::write_secret(&args.out, exported.config())?;
+    if let Some(sealed) = sealed {
+        sealed.publish()?;
+    }
     say(&format!(
         "{}: for {}; what it then writes is found with `taggant detect --format {} --format-config {}`",
         args.out.display(),
@@ -63,7 +76,8 @@ struct Imported<'a> {
 
 pub(super) fn import(args: &KeyImport) -> Result<Answer> {
     let config = engines::read_config(&args.config)?;
-    let mark = Mark::with_vocabulary(&args.format, &config, args.vocab_size).map_err(|error| {
+    let read = Mark::with_vocabulary(&args.format, &config, args.vocab_size);
+    let _ = read.map_err(|error| {
         Failure::from(error.context(args.config.display())).hint(
             "give the engine's own configuration; docs of the format: crates/interop/FORMATS.md",
         )
@@ -73,7 +87,15 @@ pub(super) fn import(args: &KeyImport) -> Result<Answer> {
         .map_err(|error| Failure::new(format!("the system gave no random bytes: {error}")))?;
     let broken = |error: serde_json::Error| Failure::new(error.to_string());
     // On one line, fields in the order they have.
-    let parsed: Value = serde_json::from_str(&config).map_err(broken)?;
+    let mut parsed: Value = serde_json::from_str(&config).map_err(broken)?;
+    if let (Some(size), Some(fields)) = (args.vocab_size, parsed.as_object_mut()) {
+        fields.entry("vocab_size").or_insert(size.into());
+    }
+    // What is written must be read as it was.
+    let mark =
+        Mark::from_json(&args.format, &Zeroizing::new(parsed.to_string())).map_err(|error| {
+            Failure::from(error).hint("give no --vocab-size to a format that has none")
+        })?;
     let compact = Zeroizing::new(parsed.to_string());
     let commitment = encode_string(&commitment_of_imported(
         mark.definition().id,

@@ -45,8 +45,8 @@ pub(crate) const DEEPMIND: Definition = Definition {
     id: "deepmind-synthid",
     about: "DeepMind synthid-text: 0.2.1 of PyPI with sampling_table_size, the main branch since June 2025 without",
     warning: Some(
-        "with `sampling_table_size` each layer has one of so few keys that they can be read off marked text; without, the hash is linear but for \
-         its shifts and no cryptographic function: a finding does not exclude forgery",
+        "layers of the table form have 65,536 keys, which can be read off some hundred tokens of marked text; the main branch's hash is linear up to twelve shifts, and texts can be \
+         made whose units agree under every key: a finding excludes neither forgery nor text made to be found",
     ),
     build: |definition, fields| {
         let (keys, window) = common(fields)?;
@@ -488,7 +488,12 @@ impl Scheme for Scrambled {
     }
 }
 
-impl Contract for Scrambled {}
+impl Contract for Scrambled {
+    /// The hash is affine in where it starts, so units that lead from 0 to one state lead from every start to one state.
+    fn name(&self, window: &[u32], token: u32) -> u64 {
+        accumulate(absorb(0, window), u64::from(token))
+    }
+}
 
 impl std::fmt::Debug for Scrambled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -2,7 +2,7 @@
 //! Gumbel mark of TextSeal 2, of which no package is published: that one is read from its formula alone.
 
 use libm::log;
-use taggant_core::{Null, Result, Scheme};
+use taggant_core::{Error, ErrorKind, Null, Result, Scheme};
 
 use super::Definition;
 use crate::config::Fields;
@@ -23,7 +23,7 @@ pub(crate) const GREENLIST: Definition = Definition {
         fields.ignore(&["alpha"]);
         let list = GreenList {
             prf: Prf::new(key, ngram),
-            green: green(gamma),
+            green: some_green(gamma)?,
         };
         let law = UnitLaw::Green {
             green: u64::from(list.green),
@@ -107,8 +107,9 @@ pub(crate) const DUAL: Definition = Definition {
     },
 };
 
-const WARNING: &str = "keys and tokens enter one linear form of an unkeyed hash: keys that lie near one another write related marks, and whoever has marked text \
-                       can search small keys, millions a second, so a finding excludes neither forgery nor a neighbouring key";
+const WARNING: &str = "keys and tokens enter one linear form of an unkeyed hash: units whose tokens differ by certain numbers score alike under every key, so short texts of few \
+                       kinds are found under innocent keys more often than alpha says; keys that lie near one another write related marks; small keys can be searched: a \
+                       finding alone is weak evidence";
 
 /// `1 − r` is one of 1/8191, …, 8191/8191, each equally likely, so it is stochastically above a uniform number and its `−ln` below an
 /// exponential variable.
@@ -204,6 +205,20 @@ pub(crate) fn level(form: u64) -> u16 {
 /// The engine's uniform number, in its single precision.
 fn uniform(level: u16) -> f32 {
     f32::from(level) / f32::from(LEVELS)
+}
+
+/// [`green`], if some values are and some are not.
+fn some_green(gamma: f64) -> Result<u16> {
+    let green = green(gamma);
+    if (1..LEVELS).contains(&green) {
+        return Ok(green);
+    }
+    Err(Error::new(
+        ErrorKind::Parameter,
+        format!(
+            "`gamma` {gamma} of textseal-greenlist makes {green} of {LEVELS} values green; there must be some, and not all"
+        ),
+    ))
 }
 
 /// How many values are green: the engine compares in single precision.
