@@ -64,6 +64,7 @@ fn what_the_packages_wrote_is_read_bit_for_bit_and_found() {
             .unwrap();
         let config = fs::read_to_string(&path).unwrap();
         let mut detector = Detector::new(Mark::from_json(format, &config).unwrap());
+        let mut marked = Detector::new(Mark::from_json(format, &config).unwrap());
         let theirs = rows(&folder().join(format!("{name}.units.jsonl")));
         let mut theirs = theirs.iter();
         let mut units = 0;
@@ -74,6 +75,9 @@ fn what_the_packages_wrote_is_read_bit_for_bit_and_found() {
                 false => Response::ids(&tokens),
             };
             let _ = detector.row(&response).unwrap();
+            if row["id"].as_str().unwrap().starts_with("marked") {
+                let _ = marked.row(&response).unwrap();
+            }
             for unit in detector.units() {
                 let their = theirs
                     .next()
@@ -107,13 +111,13 @@ fn what_the_packages_wrote_is_read_bit_for_bit_and_found() {
             }
         }
         assert!(theirs.next().is_none(), "{name}: more units than ours");
-        let pooled = detector.pooled();
+        let pooled = marked.pooled();
         println!(
-            "{name}: {units} units as theirs; pooled p = {} over {} distinct",
+            "{name}: {units} units as theirs; marked rows p = {} over {} distinct",
             pooled.p_value, pooled.units
         );
         assert!(units >= 200, "{name}: {units}");
-        // Half of the rows are unmarked, and some packages mark weakly.
+        // A few short rows, and some packages mark weakly.
         assert!(pooled.p_value.get() < 1e-3, "{name}: {}", pooled.p_value);
         formats += 1;
     }
@@ -182,11 +186,11 @@ fn innocent(kind: usize, rng: &mut impl Rng) -> Vec<u32> {
     }
 }
 
-/// Null: text independent of the key. Theory: P(p ≤ 0.05) ≤ 0.05 for every format, and p uniform where the law is continuous. n = 600 keys a
-/// format and kind of text, alpha = 1e-5 a check, about 60 checks, seed 901.
+/// Null: text independent of the key. Theory: P(p ≤ 0.05) ≤ 0.05 for every format, and p uniform where the law is continuous. n = 400 keys a
+/// format and kind of text, alpha = 1e-5 a check, about 90 checks, seed 901.
 #[test]
 fn innocent_text_keeps_the_nominal_rate_under_random_keys() {
-    const KEYS: usize = 600;
+    const KEYS: usize = 400;
     let mut rng = rng(901);
     for definition in FORMATS {
         let format = definition.id;
