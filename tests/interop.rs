@@ -1,6 +1,6 @@
 //! Other systems' marks: what their own packages wrote is read bit for bit, and innocent text keeps the nominal rate under random keys.
 //!
-//! The vectors in `tests/vectors/interop` were written by `tests/interop/peers.py` with the packages that its README names.
+//! The vectors in `tests/interop/vectors` were written by `tests/interop/peers.py` with the packages that its README names.
 
 #![expect(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ use taggant_tests::stats::rate;
 use taggant_tests::{below, rng, zipf};
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/interop")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/vectors")
 }
 
 fn rows(path: &Path) -> Vec<Value> {

@@ -8,7 +8,7 @@ use crate::{Desk, mode, rows};
 
 /// Rows and the configuration that a package wrote them under.
 fn vectors(desk: &Desk, name: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/interop");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop/vectors");
     for (file, to) in [("config.json", "engine.json"), ("rows.jsonl", "rows.jsonl")] {
         desk.write(
             to,
