@@ -16,7 +16,8 @@ use rand::Rng;
 use serde_json::{Value, json};
 use taggant_detector::Response;
 use taggant_detector::stats::uniformity;
-use taggant_interop::{Detector, FORMATS, Mark};
+use taggant_interop::doctor::changes;
+use taggant_interop::{Detector, ENGINES, FORMATS, Mark, candidates, export};
 use taggant_tests::stats::rate;
 use taggant_tests::{below, rng, zipf};
 
@@ -342,20 +343,33 @@ fn wrong_configurations_name_the_field_and_never_the_key() {
     );
 }
 
+/// Keys of `config` in what is shown of `what`.
+fn assert_hidden(config: &str, shown: &str, what: &str) {
+    let keys = config
+        .split(|c: char| !c.is_ascii_hexdigit())
+        .filter(|part| part.len() > 8);
+    for key in keys {
+        assert!(!shown.contains(key), "{what}: {key} in {shown}");
+    }
+}
+
 #[test]
 fn keys_are_in_no_debug_output() {
     let mut rng = rng(903);
     for definition in FORMATS {
         let config = configuration(definition.id, &mut rng);
-        let shown = format!(
-            "{:?}",
-            Detector::new(Mark::from_json(definition.id, &config).unwrap())
-        );
-        let digits = config
-            .split(|c: char| !c.is_ascii_hexdigit())
-            .filter(|part| part.len() > 8);
-        for key in digits {
-            assert!(!shown.contains(key), "{}: {key} in {shown}", definition.id);
+        let detector = Detector::new(Mark::from_json(definition.id, &config).unwrap());
+        assert_hidden(&config, &format!("{detector:?}"), definition.id);
+        let entry = json!({"format": definition.id, "config": serde_json::from_str::<Value>(&config).unwrap()});
+        let found = candidates(entry.as_object().unwrap(), FORMATS, None).unwrap();
+        assert_hidden(&config, &format!("{found:?}"), definition.id);
+        for change in changes(definition.id, &found.ready[0].config, None) {
+            assert_hidden(&config, &format!("{change:?}"), definition.id);
         }
+    }
+    let key = taggant_tests::campaign_key(&mut rng);
+    for engine in ENGINES {
+        let exported = export(engine.id, &key).unwrap();
+        assert_hidden(exported.config(), &format!("{exported:?}"), engine.id);
     }
 }

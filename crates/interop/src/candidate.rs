@@ -1,5 +1,7 @@
 //! Keys of unknown use: for each format that could take one, a configuration.
 
+use std::fmt;
+
 use serde_json::{Map, Value, json};
 use taggant_core::{Error, ErrorKind, Result};
 
@@ -8,7 +10,6 @@ use crate::formats::Definition;
 use crate::mark::{self, Mark};
 
 /// A key in one format.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Candidate {
     /// The format.
@@ -17,6 +18,14 @@ pub struct Candidate {
     pub config: Map<String, Value>,
     /// The mark.
     pub mark: Mark,
+}
+
+impl fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Candidate")
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What an entry stands for, and the formats that would take its key but cannot be tried, each with the reason.

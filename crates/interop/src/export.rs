@@ -156,12 +156,19 @@ pub const ENGINES: &[Engine] = &[
 const SYNTHID_DEPTH: u8 = 30;
 
 /// An engine's configuration with keys from the tree.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Exported {
     /// The engine.
     pub engine: &'static Engine,
     config: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for Exported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exported")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Exported {
