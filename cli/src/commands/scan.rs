@@ -453,7 +453,7 @@ fn print(
                 .map_or_else(|| "–".to_owned(), |units| units.to_string()),
             line.verdict,
             line.format,
-            line.key,
+            line.key.escape_debug(),
             tokenizer
                 .map(|name| format!(" ({name})"))
                 .unwrap_or_default()

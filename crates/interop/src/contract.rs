@@ -17,6 +17,13 @@ pub trait Contract: Scheme {
         true
     }
 
+    /// The word of the unit of that name under a key that is another by a random `shift`, for functions that take key and unit as one sum and are not
+    /// to be trusted to scramble it: related sums may have related words. `None` for all others.
+    fn shifted(&self, name: u64, shift: u64) -> Option<u32> {
+        let _ = (name, shift);
+        None
+    }
+
     /// The word as the engine writes it: a uniform number, a green flag, or the bits of a tournament.
     fn raw(&self, word: u32) -> f64 {
         f64::from(word)

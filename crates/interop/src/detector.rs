@@ -9,6 +9,7 @@ use crate::formats::synthid::Assessed;
 use crate::law::UnitLaw;
 use crate::mark::{Before, Mark, Repeats};
 use crate::peer::{self, Peer};
+use crate::spread;
 
 /// Scores rows one by one and keeps the pool of their distinct units.
 #[derive(Debug)]
@@ -40,6 +41,9 @@ pub struct Found {
     pub p_value: PValue,
     /// Whether the p-value is the tail itself, not Chernoff's bound.
     pub exact: bool,
+    /// How much farther, as a ratio of variances, the sum spreads over other keys than independent units would: 1, or more where the engine's function
+    /// relates the units of this text. The p-value allows for it. Looked at where it could matter, by trying other keys.
+    pub spread: f64,
     /// The sum in which early layers weigh more, and its bound: a second statistic of tournaments.
     pub weighted: Option<(f64, PValue)>,
     /// The answer.
@@ -78,6 +82,8 @@ struct Tally {
     /// Ones in each layer of a tournament.
     layers: Vec<u64>,
     buckets: Vec<u32>,
+    /// Names of units whose function is not to be trusted with their independence.
+    names: Vec<u64>,
 }
 
 /// A row's working memory.
@@ -267,6 +273,14 @@ impl Detector {
                 }
             }
         };
+        let (mut assessed, mut spread) = (assessed, 1.0);
+        if !tally.names.is_empty() && assessed.p_value.at_most(spread::LOOKED_AT) {
+            let (ratio, p_value) = spread::assess(&self.mark, &tally.names, tally.score);
+            if ratio > 1.0 {
+                (spread, assessed.p_value, assessed.exact, assessed.weighted) =
+                    (ratio, p_value, false, None);
+            }
+        }
         let verdict = if assessed.p_value.at_most(self.alpha) {
             Verdict::Detected
         } else if tally.units < self.needed {
@@ -286,6 +300,7 @@ impl Detector {
             expected: assessed.expected,
             p_value: assessed.p_value,
             exact: assessed.exact,
+            spread,
             weighted: assessed.weighted,
             verdict,
             peer: None,
@@ -330,6 +345,9 @@ impl Tally {
     fn add(&mut self, mark: &Mark, row: &Row, index: usize) {
         self.units += 1;
         self.score += row.scores[index];
+        if mark.relates_units() {
+            self.names.push(row.names[index]);
+        }
         let Some(word) = row.words.first().map(|words| words[index]) else {
             return;
         };

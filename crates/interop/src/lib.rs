@@ -37,6 +37,7 @@ mod law;
 mod mark;
 mod peer;
 pub mod recover;
+mod spread;
 
 pub use candidate::{Candidate, Candidates, candidates};
 pub use contract::Contract;

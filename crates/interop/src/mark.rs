@@ -106,6 +106,12 @@ impl Mark {
         self.reading.vocabulary
     }
 
+    /// Whether the engine's function may relate the words of different units.
+    pub(crate) fn relates_units(&self) -> bool {
+        let mut voices = self.voices.iter();
+        voices.any(|(contract, _)| contract.shifted(0, 1).is_some())
+    }
+
     /// A mark of one keyed function.
     pub(crate) fn single(
         definition: &'static Definition,

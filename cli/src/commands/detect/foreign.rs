@@ -90,6 +90,9 @@ struct Line<'a> {
     log10_p: f64,
     /// Whether `log10_p` is the tail itself or a rigorous bound of it.
     exact: bool,
+    /// How much farther the score spreads over other keys than that of independent units, as a ratio of variances; where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spread: Option<f64>,
     verdict: &'static str,
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,6 +173,7 @@ impl<'a> Line<'a> {
             expected: found.expected,
             log10_p: found.p_value.log10(),
             exact: found.exact,
+            spread: Some(found.spread).filter(|spread| *spread > 1.0),
             verdict: found.verdict.name(),
             reason: reason(&found.verdict),
             weighted_score: found.weighted.map(|(score, _)| score),
@@ -226,6 +230,12 @@ fn table(id: Option<&Value>, found: &Found) -> String {
     );
     if let Some(peer) = &found.peer {
         text.push_str(&format!("\n         {}", says(peer)));
+    }
+    if found.spread > 1.0 {
+        text.push_str(&format!(
+            "\n         units of this text are related under every key: over others its score spreads {:.1} times as far (variance), which p allows for",
+            found.spread
+        ));
     }
     if let Some((_, p)) = found.weighted {
         text.push_str(&format!(

@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 use taggant_core::simd::vectorise;
+use taggant_core::window::extend;
 use taggant_core::{Error, ErrorKind, Null, Result, Scheme};
 use taggant_detector::stats::PValue;
 
@@ -45,8 +46,8 @@ pub(crate) const DEEPMIND: Definition = Definition {
     id: "deepmind-synthid",
     about: "DeepMind synthid-text: 0.2.1 of PyPI with sampling_table_size, the main branch since June 2025 without",
     warning: Some(
-        "layers of the table form have 65,536 keys, which can be read off some hundred tokens of marked text; the main branch's hash is linear up to twelve shifts, and texts can be \
-         made whose units agree under every key: a finding excludes neither forgery nor text made to be found",
+        "layers of the table form have 65,536 keys, which can be read off some hundred tokens of marked text; the main branch's hash is linear but for \
+         its shifts and no cryptographic function: a finding does not exclude forgery",
     ),
     build: |definition, fields| {
         let (keys, window) = common(fields)?;
@@ -433,11 +434,21 @@ impl Scrambled {
         }
     }
 
-    /// All layers side by side, so that they fill vector registers.
     #[inline(always)]
     fn word(&self, unit: &[u32]) -> u32 {
-        let hash = absorb(self.start, unit);
-        let mut states = self.keys.map(|key| accumulate(hash, key).cast_signed());
+        self.bits(absorb(self.start, unit), 0)
+    }
+
+    /// The bits that follow from a unit's hash, keys moved by draws from `shift`. All layers side by side, so that they fill vector registers.
+    #[inline(always)]
+    fn bits(&self, hash: u64, shift: u64) -> u32 {
+        let mut layer = 0;
+        let mut states = self.keys.map(|key| {
+            layer += 1;
+            // Odd multiples of one random number would be related; mixed, they are not.
+            let moved = if shift == 0 { 0 } else { extend(shift, layer) };
+            accumulate(hash, key.wrapping_add(moved)).cast_signed()
+        });
         for _ in 0..Self::ROUNDS {
             for state in &mut states {
                 *state = state
@@ -492,6 +503,11 @@ impl Contract for Scrambled {
     /// The hash is affine in where it starts, so units that lead from 0 to one state lead from every start to one state.
     fn name(&self, window: &[u32], token: u32) -> u64 {
         accumulate(absorb(0, window), u64::from(token))
+    }
+
+    /// Where the hash starts and the layers' keys move the state alike, so drawing the keys draws both.
+    fn shifted(&self, name: u64, shift: u64) -> Option<u32> {
+        Some(self.bits(name, shift))
     }
 }
 

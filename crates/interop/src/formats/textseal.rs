@@ -107,9 +107,8 @@ pub(crate) const DUAL: Definition = Definition {
     },
 };
 
-const WARNING: &str = "keys and tokens enter one linear form of an unkeyed hash: units whose tokens differ by certain numbers score alike under every key, so short texts of few \
-                       kinds are found under innocent keys more often than alpha says; keys that lie near one another write related marks; small keys can be searched: a \
-                       finding alone is weak evidence";
+const WARNING: &str = "keys and tokens enter one linear form of an unkeyed hash: keys that lie near one another write related marks, and whoever has marked text can search small \
+                       keys, millions a second, so a finding excludes neither forgery nor a neighbouring key";
 
 /// `1 − r` is one of 1/8191, …, 8191/8191, each equally likely, so it is stochastically above a uniform number and its `−ln` below an
 /// exponential variable.
@@ -317,6 +316,11 @@ impl Contract for GreenList {
     fn name(&self, window: &[u32], token: u32) -> u64 {
         form(window, token)
     }
+
+    fn shifted(&self, name: u64, shift: u64) -> Option<u32> {
+        let form = name.wrapping_add(self.prf.shift).wrapping_add(shift);
+        Some(u32::from(level(form) < self.green))
+    }
 }
 
 /// Words are values of the keyed function.
@@ -360,6 +364,11 @@ impl Contract for Gumbel {
     /// As of the green list.
     fn name(&self, window: &[u32], token: u32) -> u64 {
         form(window, token)
+    }
+
+    fn shifted(&self, name: u64, shift: u64) -> Option<u32> {
+        let form = name.wrapping_add(self.0.shift).wrapping_add(shift);
+        Some(u32::from(level(form)))
     }
 
     fn raw(&self, word: u32) -> f64 {
