@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// Keep the log of what was served: append to it, check it, read it
     #[command(subcommand)]
     Log(Log),
+    /// Prove when a file existed: requests to time-stamping authorities, and what their answers prove
+    #[command(subcommand)]
+    Anchor(Anchor),
     /// Experiments with real students: train one, or run a whole distillation and what it shows
     #[command(subcommand)]
     Lab(Lab),
@@ -114,6 +117,65 @@ pub(crate) enum Key {
         out: PathBuf,
         #[command(flatten)]
         register: Register,
+    },
+    /// Open one committed key, and nothing else: from then on anyone can write text under it
+    #[command(after_help = "\
+The file holds the key, and the path from its commitment to the epoch's root: whoever has the root's time-stamp can check that the key was settled before. \
+Only text that was fixed before the reveal counts.
+
+Exit codes: 0 written, 2 could not answer.")]
+    Reveal {
+        /// What `key commit` wrote
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        epoch: PathBuf,
+        /// The key file
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        key: PathBuf,
+        /// Where to write the reveal; an existing file is never replaced
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: PathBuf,
+    },
+}
+
+/// Proofs of time.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Anchor {
+    /// Write the question to a time-stamping authority, to be sent as it is
+    #[command(after_help = "\
+Two authorities that have nothing to do with each other are needed. The answer of each is kept beside the file:
+
+  taggant anchor request epoch.json
+  curl -H 'Content-Type: application/timestamp-query' --data-binary @epoch.json.tsq https://AUTHORITY > epoch.json.1.tsr")]
+    Request {
+        /// The file whose existence is to be proven
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Where to write the request; FILE with .tsq if not given
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: Option<PathBuf>,
+    },
+    /// Check what time-stamps and a log prove of a file, without a network
+    #[command(after_help = "\
+The trust file is the verifier's own: {\"format\": \"taggant-trust/1\", \"authorities\": [{\"name\": …, \"root\": BASE64, \"signer\": BASE64, \"between\": [BASE64, …], \"from\": TIME, \
+\"until\": TIME}, …], \"logs\": [LINE, …]}, certificates in DER, the lines those of a C2SP tlog-policy. A token is judged at its own time.
+
+Exit codes: 0 two authorities and a log vouch for the file, 1 something is missing, 2 a proof does not hold or could not be read.")]
+    Verify {
+        /// The file
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Whose word counts
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        trust: PathBuf,
+        /// An authority's response or token; may be repeated
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        token: Vec<PathBuf>,
+        /// The tlog-proof of the file
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        proof: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod anchor;
 mod attribute;
 mod canary;
 mod demo;
@@ -32,6 +33,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Attribute(command) => attribute::run(&command),
         Command::Power(command) => power::run(&command),
         Command::Log(command) => log::run(&command),
+        Command::Anchor(command) => anchor::run(&command),
         Command::Lab(command) => lab::run(&command),
         Command::Demo(command) => demo::run(&command),
         Command::Completions { shell } => man::completions(shell),

@@ -231,6 +231,11 @@ impl Output {
         self.write_with(|sink| writeln!(sink, "{line}"))
     }
 
+    /// Writes bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write_with(|sink| sink.write_all(bytes))
+    }
+
     /// Shows what was written so far, where readers can see it already.
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.write_with(|sink| sink.flush())

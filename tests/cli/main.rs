@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail loudly")]
 
+mod anchor;
 mod attribute;
 mod bad_input;
 mod canary;

@@ -1,4 +1,4 @@
-//! `key new | derive | export | import | commit`.
+//! `key new | derive | export | import | commit | reveal`.
 
 mod engines;
 
@@ -43,6 +43,7 @@ pub(crate) fn run(command: &Key) -> Result<Answer> {
             out,
             register,
         } => commit(root, epoch, path, out, register),
+        Key::Reveal { epoch, key, out } => reveal(epoch, key, out),
     }
 }
 
@@ -147,6 +148,29 @@ fn commit(
         );
     }
     say("next: have the root time-stamped before anything is served under these keys");
+    Ok(Answer::Yes)
+}
+
+/// Largest epoch file read: that of 2^20 leaves.
+const MAX_EPOCH: u64 = 1 << 27;
+
+fn reveal(epoch: &Path, key: &Path, out: &Path) -> Result<Answer> {
+    let text = files::read_text(epoch, MAX_EPOCH)?;
+    let committed =
+        Epoch::from_json(&text).map_err(|error| Failure::from(error).context(epoch.display()))?;
+    let reveal = committed.reveal(&files::read_key(key)?)?;
+    files::write_secret(out, &reveal.to_json())?;
+    say(&format!(
+        "{}: opens key {}, leaf {} of {}, under root {}",
+        out.display(),
+        reveal.key().path(),
+        reveal.index(),
+        reveal.size(),
+        base16ct::lower::encode_string(&reveal.root())
+    ));
+    say(
+        "note: whoever reads it can write text under this key; what is to count must be time-stamped before",
+    );
     Ok(Answer::Yes)
 }
 

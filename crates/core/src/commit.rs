@@ -1,9 +1,8 @@
 //! Epoch commitments (SPEC.md §2.3): one hash that fixes every key of an epoch before any text is served.
 
-use sha2::{Digest, Sha256};
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Family, Path, Role, RootKey, check_label};
+use crate::merkle;
 
 /// Control keys in every epoch. A finding's rank among them can say p ≤ 1/1000 without any theory.
 pub const CONTROLS: usize = 999;
@@ -63,8 +62,29 @@ impl Epoch {
             .map(|path| Ok(root.derive(&path?).commitment()))
             .collect::<Result<Vec<_>>>()?;
         leaves.sort_unstable();
+        Self::from_leaves(root.family(), label, leaves)
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Path`] for a malformed label, [`ErrorKind::Format`] unless the leaves ascend and are enough to hold the controls and to
+    /// hide how many are named.
+    pub(crate) fn from_leaves(family: Family, label: &str, leaves: Vec<[u8; 32]>) -> Result<Self> {
+        check_label(label)?;
+        if !leaves.is_sorted_by(|a, b| a < b)
+            || !leaves.len().is_power_of_two()
+            || leaves.len() < 2 * CONTROLS
+        {
+            return Err(Error::new(
+                ErrorKind::Format,
+                format!(
+                    "{} leaves; an epoch has a power of two, at least {}, ascending and all different",
+                    leaves.len(),
+                    (2 * CONTROLS).next_power_of_two()
+                ),
+            ));
+        }
         Ok(Self {
-            family: root.family(),
+            family,
             label: label.to_owned(),
             leaves,
         })
@@ -91,34 +111,18 @@ impl Epoch {
     /// The RFC 6962 tree root over [`leaves`](Self::leaves): the 32 bytes to time-stamp.
     #[must_use]
     pub fn root(&self) -> [u8; 32] {
-        tree_root(&self.leaves)
+        merkle::root_of(&self.leaves)
+    }
+
+    /// The leaves as the tree hashes them.
+    pub(crate) fn hashes(&self) -> Vec<merkle::Hash> {
+        self.leaves.iter().map(|leaf| merkle::leaf(leaf)).collect()
     }
 
     /// Whether a leaf commitment is among those committed to.
     #[must_use]
     pub fn contains(&self, commitment: &[u8; 32]) -> bool {
         self.leaves.binary_search(commitment).is_ok()
-    }
-}
-
-/// RFC 6962 §2.1: `MTH(D) = H(0x01 ‖ MTH(left) ‖ MTH(right))`, the left part the largest power of two below the length.
-pub(crate) fn tree_root(leaves: &[[u8; 32]]) -> [u8; 32] {
-    match leaves {
-        [] => Sha256::digest([]).into(),
-        [leaf] => Sha256::new()
-            .chain_update([0])
-            .chain_update(leaf)
-            .finalize()
-            .into(),
-        _ => {
-            let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
-            Sha256::new()
-                .chain_update([1])
-                .chain_update(tree_root(left))
-                .chain_update(tree_root(right))
-                .finalize()
-                .into()
-        }
     }
 }
 
@@ -183,23 +187,5 @@ mod tests {
                 ErrorKind::Path
             );
         }
-    }
-
-    /// RFC 6962 trees of one to three leaves, written out.
-    #[test]
-    fn small_trees_follow_the_rfc() {
-        let hash = |parts: &[&[u8]]| -> [u8; 32] {
-            parts
-                .iter()
-                .fold(Sha256::new(), |hash, part| hash.chain_update(part))
-                .finalize()
-                .into()
-        };
-        let leaves = [[1; 32], [2; 32], [3; 32]];
-        let [a, b, c] = leaves.map(|leaf| hash(&[&[0], &leaf]));
-        assert_eq!(tree_root(&leaves[..1]), a);
-        let ab = hash(&[&[1], &a, &b]);
-        assert_eq!(tree_root(&leaves[..2]), ab);
-        assert_eq!(tree_root(&leaves), hash(&[&[1], &ab, &c]));
     }
 }

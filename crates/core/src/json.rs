@@ -1,4 +1,4 @@
-//! JSON forms of key files, mark records and epoch commitments (SPEC.md §6–§8).
+//! JSON forms of key files, mark records, epoch commitments and reveals (SPEC.md §6–§8).
 //!
 //! Errors from reading a key file give a line and a column and never quote the file.
 
@@ -13,12 +13,14 @@ use crate::commit::{CONTROLS, Epoch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{LeafKey, RootKey};
 use crate::record::{LayerRecord, Record, RouteRecord, TokenizerId};
+use crate::reveal::Reveal;
 use crate::schemes::Parameters;
 
 const ROOT_FORMAT: &str = "taggant-root/1";
 const KEY_FORMAT: &str = "taggant-key/1";
 const RECORD_FORMAT: &str = "taggant-record/1";
 const EPOCH_FORMAT: &str = "taggant-epoch/1";
+const REVEAL_FORMAT: &str = "taggant-reveal/1";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -350,5 +352,178 @@ impl Epoch {
                 .collect(),
         };
         serde_json::to_string(&file).unwrap_or_default()
+    }
+
+    /// Reads an epoch commitment file. Its leaves must lead to its root.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`], naming what is wrong with it.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let wrong = |fault: String| {
+            Error::new(
+                ErrorKind::Format,
+                format!("not an epoch commitment: {fault}"),
+            )
+        };
+        let file: EpochFile =
+            serde_json::from_str(text.trim()).map_err(|error| wrong(error.to_string()))?;
+        check_format(&file.format, EPOCH_FORMAT, ErrorKind::Format)?;
+        let leaves: Vec<_> = file
+            .leaves
+            .iter()
+            .map(|leaf| hash(leaf))
+            .collect::<Result<_>>()?;
+        let (size, root) = (leaves.len(), hash(&file.root)?);
+        if size != file.size || file.controls != CONTROLS {
+            return Err(wrong(format!(
+                "it has {size} leaves, {} of them controls, and says {}; {CONTROLS} are controls",
+                file.controls, file.size
+            )));
+        }
+        let epoch = Self::from_leaves(file.family.parse()?, &file.epoch, leaves)?;
+        if epoch.root() != root {
+            return Err(wrong("its leaves do not lead to its root".to_owned()));
+        }
+        Ok(epoch)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevealFile<'a> {
+    format: &'a str,
+    family: &'a str,
+    path: &'a str,
+    salt: &'a str,
+    key: &'a str,
+    index: u64,
+    size: u64,
+    #[serde(borrow)]
+    proof: Vec<&'a str>,
+    root: &'a str,
+}
+
+/// Longest audit path: that of 2^63 leaves.
+const MAX_PATH: usize = 63;
+
+impl Reveal {
+    /// The reveal file of SPEC.md §8.1, one line. It discloses the key.
+    #[must_use]
+    pub fn to_json(&self) -> Zeroizing<String> {
+        let key = self.key();
+        let secret = Zeroizing::new(base16ct::lower::encode_string(key.bytes()));
+        let proof: Vec<String> = self
+            .path()
+            .iter()
+            .map(|hash| format!("\"{}\"", base16ct::lower::encode_string(hash)))
+            .collect();
+        Zeroizing::new(format!(
+            r#"{{"format":"{REVEAL_FORMAT}","family":"{}","path":"{}","salt":"{}","key":"{}","index":{},"size":{},"proof":[{}],"root":"{}"}}"#,
+            key.family().name(),
+            key.path(),
+            base16ct::lower::encode_string(key.salt()),
+            *secret,
+            self.index(),
+            self.size(),
+            proof.join(","),
+            base16ct::lower::encode_string(&self.root())
+        ))
+    }
+
+    /// Reads a reveal file; what it gives back is known to lead to the root it names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Key`] or [`ErrorKind::Path`] for a file that is none, [`ErrorKind::Mismatch`] when the proof does not lead from the key to the root. The
+    /// message never quotes the file's secrets.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let file: RevealFile<'_> = secret_json(text, "reveal")?;
+        check_format(file.format, REVEAL_FORMAT, ErrorKind::Key)?;
+        if file.proof.len() > MAX_PATH {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "a proof of {} hashes; at most {MAX_PATH} are possible",
+                    file.proof.len()
+                ),
+            ));
+        }
+        let key = LeafKey::from_parts(
+            file.family.parse()?,
+            file.path.parse()?,
+            *secret_hex(file.salt)?,
+            *secret_hex(file.key)?,
+        );
+        let path = file
+            .proof
+            .iter()
+            .map(|text| hash(text))
+            .collect::<Result<_>>()?;
+        Self::new(key, file.index, file.size, path, hash(file.root)?)
+    }
+}
+
+/// A public hash.
+fn hash(text: &str) -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    match base16ct::lower::decode(text, &mut bytes) {
+        Ok(found) if found.len() == 32 => Ok(bytes),
+        _ => Err(Error::new(
+            ErrorKind::Format,
+            format!(
+                "a hash is {} bytes that are not 64 lower-case hex digits",
+                text.len()
+            ),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// K-3: an opened leaf is what was committed to, to the bit, and what is written says nothing of other leaves.
+    #[test]
+    fn no_bit_of_a_reveal_can_change() {
+        let root = RootKey::from_bytes([9; 32]);
+        let path: crate::Path = "2026-12/campaign/east".parse().unwrap();
+        let epoch = Epoch::commit(&root, "2026-12", std::slice::from_ref(&path)).unwrap();
+        let epoch = Epoch::from_json(&epoch.to_json()).unwrap();
+        let text = epoch.reveal(&root.derive(&path)).unwrap().to_json();
+        let read = Reveal::from_json(&text).unwrap();
+        assert_eq!((read.to_json(), read.root()), (text.clone(), epoch.root()));
+        for bit in 0..8 * text.len() {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let Ok(changed) = String::from_utf8(bytes) else {
+                continue;
+            };
+            // The root is what a time-stamp vouches for.
+            let same =
+                Reveal::from_json(&changed).is_ok_and(|reveal| reveal.root() == epoch.root());
+            assert!(!same, "bit {} of byte {}", bit % 8, bit / 8);
+        }
+        for other in ["2026-12/control/0000", "2026-12/campaign/west"] {
+            let other = root.derive(&other.parse().unwrap());
+            assert!(!text.contains(&base16ct::lower::encode_string(other.bytes())));
+        }
+        assert!(!text.contains(&base16ct::lower::encode_string(root.bytes())));
+    }
+
+    #[test]
+    fn epoch_files_that_hold_something_else_are_refused() {
+        let root = RootKey::from_bytes([9; 32]);
+        let text = Epoch::commit(&root, "e", &[]).unwrap().to_json();
+        let last = text.rfind(",\"").unwrap();
+        for (bad, part) in [
+            (String::new(), "EOF"),
+            (text.replace("epoch/1", "epoch/2"), "taggant-epoch/2"),
+            (text.replace("2048", "2047"), "says 2047"),
+            (text.replace("999", "998"), "998 of them controls"),
+            (text.replacen("\"root\":\"", "\"root\":\"0", 1), "65 bytes"),
+            (format!("{}]}}", &text[..last]), "says 2048"),
+        ] {
+            let error = Epoch::from_json(&bad).unwrap_err().to_string();
+            assert!(error.contains(part), "{part}: {error}");
+        }
     }
 }

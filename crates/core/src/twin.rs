@@ -21,10 +21,10 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::commit::tree_root;
 use crate::domain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{LeafKey, Role};
+use crate::merkle;
 use crate::prf::Prf;
 
 /// Most drafts of an exchange.
@@ -196,7 +196,7 @@ pub fn exchange_commitment(
 pub fn batch_root(commitments: &[[u8; 32]]) -> [u8; 32] {
     let mut sorted = commitments.to_vec();
     sorted.sort_unstable();
-    tree_root(&sorted)
+    merkle::root_of(&sorted)
 }
 
 /// Choices that served nothing (SPEC.md §10.3), the same for the same seed: what a test's statistic is compared with.

@@ -1,6 +1,8 @@
 //! Records that stand up without trusting who made them.
 //!
-//! The [issuance log](issuance) is what a provider keeps of what it served: hash-chained, append-only, without account ids.
+//! The [issuance log](issuance) is what a provider keeps of what it served: hash-chained, append-only, without account ids. [Time-stamps](timestamp) and
+//! [transparency logs](tlog) show that a commitment, a plan or a log existed by some time; a [`Trust`] file says whose word counts for that. What is
+//! signed is an [in-toto statement in a DSSE envelope](dsse).
 //!
 //! ```
 //! use taggant_core::schemes::Parameters;
@@ -26,14 +28,22 @@
 //! # Ok::<(), taggant_core::Error>(())
 //! ```
 //!
-//! The bytes are fixed by the [specification](spec). This crate has no clock, no network and no randomness: times come from the caller.
+//! The bytes are fixed by the [specification](spec). This crate has no clock, no network and no randomness: times, seeds and the answers of authorities come from the caller.
 
 mod digest;
+pub mod dsse;
 pub mod issuance;
+pub mod note;
+mod signing;
 mod time;
+pub mod timestamp;
+pub mod tlog;
+mod trust;
 
 #[doc = include_str!("../SPEC.md")]
 pub mod spec {}
 
 pub use digest::Digest;
+pub use signing::{Kind, MAX_NAME, PublicKey, SigningKey};
 pub use time::Time;
+pub use trust::{AUTHORITIES, Anchors, Stamp, Trust};

@@ -1,0 +1,198 @@
+//! `anchor request | verify`.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use taggant_evidence::timestamp::{MAX_TOKEN, request};
+use taggant_evidence::tlog::{Logged, Proof};
+use taggant_evidence::{Anchors, Digest, Time, Trust};
+
+use crate::Answer;
+use crate::args::Anchor;
+use crate::failure::{Failure, Result};
+use crate::files::{self, Output};
+use crate::output::say;
+
+/// Largest trust file or tlog-proof read.
+const MAX_TEXT: u64 = 1 << 24;
+
+pub(crate) fn run(command: &Anchor) -> Result<Answer> {
+    match command {
+        Anchor::Request { file, out } => ask(file, out.as_deref()),
+        Anchor::Verify {
+            file,
+            trust,
+            token,
+            proof,
+            json,
+        } => verify(file, trust, token, proof.as_deref(), *json),
+    }
+}
+
+/// The SHA-256 of a file of any size.
+fn digest(path: &Path) -> Result<Digest> {
+    let mut file = files::open(path)?;
+    let mut hash = Sha256::new();
+    loop {
+        let chunk = file.fill_buf().map_err(|error| Failure::io(path, &error))?;
+        if chunk.is_empty() {
+            break;
+        }
+        hash.update(chunk);
+        let read = chunk.len();
+        file.consume(read);
+    }
+    let hash: [u8; 32] = hash.finalize().into();
+    Ok(hash.into())
+}
+
+fn ask(file: &Path, out: Option<&Path>) -> Result<Answer> {
+    let out = out.map_or_else(
+        || {
+            let mut name = file.as_os_str().to_owned();
+            name.push(".tsq");
+            PathBuf::from(name)
+        },
+        Path::to_owned,
+    );
+    let mut output = Output::create(&out)?;
+    output.bytes(&request(&digest(file)?))?;
+    output.finish()?;
+    say(&format!(
+        "{}: send it to two authorities, and keep what each answers",
+        out.display()
+    ));
+    Ok(Answer::Yes)
+}
+
+/// What `verify --json` says.
+#[derive(Serialize)]
+struct Answered {
+    sha256: Digest,
+    /// When two authorities vouch that the file existed.
+    time: Option<Time>,
+    stamps: Vec<StampLine>,
+    log: Option<LogLine>,
+    missing: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct StampLine {
+    authority: String,
+    time: Time,
+    root: Digest,
+}
+
+#[derive(Serialize)]
+struct LogLine {
+    origin: String,
+    index: u64,
+    size: u64,
+    witnesses: Vec<String>,
+}
+
+fn verify(
+    file: &Path,
+    trust: &Path,
+    tokens: &[PathBuf],
+    proof: Option<&Path>,
+    json: bool,
+) -> Result<Answer> {
+    let text = files::read_text(trust, MAX_TEXT)?;
+    let trust =
+        Trust::from_json(&text).map_err(|error| Failure::from(error).context(trust.display()))?;
+    let tokens = tokens
+        .iter()
+        .map(|path| {
+            let mut bytes = Vec::new();
+            // One byte more than a token may have, so that a longer one is seen to be.
+            let room = MAX_TOKEN as u64 + 1;
+            files::open(path)?
+                .take(room)
+                .read_to_end(&mut bytes)
+                .map_err(|error| Failure::io(path, &error))?;
+            Ok((path.display().to_string(), bytes))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let tokens: Vec<(&str, &[u8])> = tokens
+        .iter()
+        .map(|(name, bytes)| (&name[..], &bytes[..]))
+        .collect();
+    let proof = proof
+        .map(|path| {
+            let text = files::read_text(path, MAX_TEXT)?;
+            text.parse::<Proof>()
+                .map_err(|error| Failure::from(error).context(path.display()))
+        })
+        .transpose()?;
+    let digest = digest(file)?;
+    let anchors = trust.anchors(&digest, &tokens, proof.as_ref())?;
+    let missing = anchors.missing();
+    let whole = missing.is_empty();
+    let mut output = Output::create(Path::new("-"))?;
+    if json {
+        output.line(
+            &serde_json::to_string(&answered(digest, anchors, missing)).unwrap_or_default(),
+        )?;
+    } else {
+        words(&mut output, file, &digest, &anchors, &missing)?;
+    }
+    output.finish()?;
+    Ok(if whole { Answer::Yes } else { Answer::No })
+}
+
+fn answered(sha256: Digest, anchors: Anchors, missing: Vec<String>) -> Answered {
+    let line = |logged: Logged| LogLine {
+        origin: logged.log,
+        index: logged.index,
+        size: logged.size,
+        witnesses: logged.witnesses.into_iter().map(|(name, _)| name).collect(),
+    };
+    Answered {
+        sha256,
+        time: anchors.time(),
+        log: anchors.logged.map(line),
+        stamps: anchors
+            .stamps
+            .into_iter()
+            .map(|stamp| StampLine {
+                authority: stamp.authority,
+                time: stamp.time,
+                root: stamp.root,
+            })
+            .collect(),
+        missing,
+    }
+}
+
+fn words(
+    output: &mut Output,
+    file: &Path,
+    digest: &Digest,
+    anchors: &Anchors,
+    missing: &[String],
+) -> Result<()> {
+    output.line(&format!("{}: sha256 {digest}", file.display()))?;
+    for stamp in &anchors.stamps {
+        output.line(&format!("  {}  {}", stamp.time, stamp.authority))?;
+    }
+    if let Some(logged) = &anchors.logged {
+        output.line(&format!(
+            "  entry {} of {} in {}, seen by {} witnesses",
+            logged.index,
+            logged.size,
+            logged.log,
+            logged.witnesses.len()
+        ))?;
+    }
+    output.line(&match anchors.time() {
+        Some(time) => format!("existed by {time}, on the word of two authorities"),
+        None => "no time is proven: two authorities must vouch for it".to_owned(),
+    })?;
+    if !missing.is_empty() {
+        output.line(&format!("missing: {}", missing.join(", ")))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,397 @@
+//! DSSE envelopes (secure-systems-lab/dsse v1.0.2) around in-toto statements (v1): what is signed says of which files it speaks.
+
+use base64ct::{Base64, Encoding};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use taggant_core::{Error, ErrorKind, Result};
+
+use crate::digest::Digest;
+use crate::signing::{PublicKey, SigningKey};
+
+/// The payload type of in-toto statements.
+pub const STATEMENT: &str = "application/vnd.in-toto+json";
+const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+
+/// Longest envelope, in bytes.
+pub const MAX_ENVELOPE: usize = 1 << 28;
+
+/// Most signatures of an envelope.
+pub const MAX_SIGNATURES: usize = 64;
+
+/// Bytes of a type, and signatures over both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    payload_type: String,
+    payload: Vec<u8>,
+    /// A hint for whoever looks for the key, and the signature.
+    signatures: Vec<(String, Vec<u8>)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EnvelopeFile {
+    payload: String,
+    payload_type: String,
+    signatures: Vec<SignatureFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SignatureFile {
+    #[serde(default)]
+    keyid: String,
+    sig: String,
+}
+
+fn wrong(fault: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Format, format!("not a DSSE envelope: {fault}"))
+}
+
+impl Envelope {
+    /// Bytes of a type, not signed yet.
+    #[must_use]
+    pub fn new(payload_type: &str, payload: Vec<u8>) -> Self {
+        Self {
+            payload_type: payload_type.to_owned(),
+            payload,
+            signatures: Vec::new(),
+        }
+    }
+
+    /// What is signed: type and payload, each with its length (PAE).
+    #[must_use]
+    pub fn signed_bytes(&self) -> Vec<u8> {
+        let Self {
+            payload_type,
+            payload,
+            ..
+        } = self;
+        let head = format!(
+            "DSSEv1 {} {payload_type} {} ",
+            payload_type.len(),
+            payload.len()
+        );
+        [head.as_bytes(), payload].concat()
+    }
+
+    /// Adds a signature.
+    pub fn sign(&mut self, key: &SigningKey) {
+        let hint = base16ct::lower::encode_string(&key.public().id());
+        self.signatures
+            .push((hint, key.sign(&self.signed_bytes()).to_vec()));
+    }
+
+    /// The signatures as bytes, for tools that check one at a time.
+    pub fn signatures(&self) -> impl Iterator<Item = &[u8]> {
+        self.signatures.iter().map(|(_, signature)| &signature[..])
+    }
+
+    /// Those of `keys` that signed, each once. Key ids in the envelope are not believed: every key is tried.
+    #[must_use]
+    pub fn signers<'a>(&self, keys: &'a [PublicKey]) -> Vec<&'a PublicKey> {
+        let signed = self.signed_bytes();
+        let mut found: Vec<&PublicKey> = Vec::new();
+        for key in keys {
+            // The same key under two names is one signer.
+            let known = found.iter().any(|other| other.bytes() == key.bytes());
+            if !known
+                && self
+                    .signatures()
+                    .any(|signature| key.verifies(&signed, signature))
+            {
+                found.push(key);
+            }
+        }
+        found
+    }
+
+    /// The payload, when at least `threshold` of `keys` signed it: the bytes that were verified are those that are parsed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`] when fewer did, or when the payload is of another type.
+    pub fn verified(
+        &self,
+        payload_type: &str,
+        keys: &[PublicKey],
+        threshold: usize,
+    ) -> Result<&[u8]> {
+        let signers = self.signers(keys).len();
+        if signers < threshold.max(1) {
+            return Err(Error::new(
+                ErrorKind::Mismatch,
+                format!(
+                    "the envelope is signed by {signers} of the {} keys given; {} are needed",
+                    keys.len(),
+                    threshold.max(1)
+                ),
+            ));
+        }
+        if self.payload_type != payload_type {
+            let shown: String = self.payload_type.escape_debug().take(80).collect();
+            return Err(Error::new(
+                ErrorKind::Mismatch,
+                format!("the envelope holds `{shown}` and not {payload_type}"),
+            ));
+        }
+        Ok(&self.payload)
+    }
+
+    /// The envelope's file, one line with its line break.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let file = EnvelopeFile {
+            payload: Base64::encode_string(&self.payload),
+            payload_type: self.payload_type.clone(),
+            signatures: self
+                .signatures
+                .iter()
+                .map(|(keyid, sig)| SignatureFile {
+                    keyid: keyid.clone(),
+                    sig: Base64::encode_string(sig),
+                })
+                .collect(),
+        };
+        serde_json::to_string(&file).unwrap_or_default() + "\n"
+    }
+
+    /// Reads an envelope. Fields it does not know are passed over, as the format asks.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] or [`ErrorKind::Limit`].
+    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+        if bytes.len() > MAX_ENVELOPE {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "an envelope of {} bytes; at most {MAX_ENVELOPE} are read",
+                    bytes.len()
+                ),
+            ));
+        }
+        let file: EnvelopeFile = serde_json::from_slice(bytes).map_err(wrong)?;
+        if file.signatures.len() > MAX_SIGNATURES {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "an envelope with {} signatures; at most {MAX_SIGNATURES} are read",
+                    file.signatures.len()
+                ),
+            ));
+        }
+        let decode = |text: &str, what: &str| {
+            Base64::decode_vec(text).map_err(|_| wrong(format_args!("its {what} is not base64")))
+        };
+        let signatures = file.signatures.into_iter();
+        Ok(Self {
+            payload: decode(&file.payload, "payload")?,
+            payload_type: file.payload_type,
+            signatures: signatures
+                .map(|line| Ok((line.keyid, decode(&line.sig, "signature")?)))
+                .collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// A file that a statement is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Its path in the bundle, with `/`.
+    pub name: String,
+    /// Its digests.
+    pub digest: Digests,
+}
+
+/// Digests of one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digests {
+    /// SHA-256. Others are passed over.
+    pub sha256: Digest,
+}
+
+impl Subject {
+    /// The file with this name and digest.
+    #[must_use]
+    pub fn new(name: &str, sha256: Digest) -> Self {
+        Self {
+            name: name.to_owned(),
+            digest: Digests { sha256 },
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StatementFile<P> {
+    #[serde(rename = "_type")]
+    kind: String,
+    subject: Vec<Subject>,
+    predicate_type: String,
+    predicate: P,
+}
+
+/// What can be stated of files: a predicate with its type's name and version.
+pub trait Predicate: Serialize + DeserializeOwned {
+    /// A URI that names the type and its version.
+    const TYPE: &'static str;
+}
+
+/// A statement as an envelope, not signed yet.
+///
+/// # Errors
+/// [`ErrorKind::Format`] when the predicate has no JSON form.
+pub fn state<P: Predicate>(subjects: Vec<Subject>, predicate: &P) -> Result<Envelope> {
+    let file = StatementFile {
+        kind: STATEMENT_TYPE.to_owned(),
+        subject: subjects,
+        predicate_type: P::TYPE.to_owned(),
+        predicate,
+    };
+    let payload = serde_json::to_vec_pretty(&file).map_err(|error| {
+        Error::new(
+            ErrorKind::Format,
+            format!("a statement that JSON cannot hold: {error}"),
+        )
+    })?;
+    Ok(Envelope::new(STATEMENT, payload))
+}
+
+/// Subjects and predicate of an envelope that `threshold` of `keys` signed.
+///
+/// # Errors
+/// As [`Envelope::verified`]; [`ErrorKind::Unsupported`] for a predicate of another type, [`ErrorKind::Format`] for a payload that is no statement.
+pub fn stated<P: Predicate>(
+    envelope: &Envelope,
+    keys: &[PublicKey],
+    threshold: usize,
+) -> Result<(Vec<Subject>, P)> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Head {
+        #[serde(rename = "_type")]
+        kind: String,
+        predicate_type: String,
+    }
+    let payload = envelope.verified(STATEMENT, keys, threshold)?;
+    let wrong = |error| {
+        Error::new(
+            ErrorKind::Format,
+            format!("not an in-toto statement: {error}"),
+        )
+    };
+    // The types first: a later version may have other fields.
+    let head: Head = serde_json::from_slice(payload).map_err(wrong)?;
+    for (found, known) in [
+        (&head.kind, STATEMENT_TYPE),
+        (&head.predicate_type, P::TYPE),
+    ] {
+        if found != known {
+            let shown: String = found.escape_debug().take(80).collect();
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("a statement of type `{shown}`; this version reads {known}"),
+            ));
+        }
+    }
+    let file: StatementFile<P> = serde_json::from_slice(payload).map_err(wrong)?;
+    Ok((file.subject, file.predicate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_seed(&format!("k{seed}"), [seed; 32]).unwrap()
+    }
+
+    /// The protocol's own example of what is signed.
+    #[test]
+    fn signed_bytes_are_those_of_the_protocol() {
+        let envelope = Envelope::new("http://example.com/HelloWorld", b"hello world".to_vec());
+        assert_eq!(
+            envelope.signed_bytes(),
+            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+        );
+    }
+
+    #[test]
+    fn signers_are_counted_once_and_by_their_keys() {
+        let mut envelope = Envelope::new("t", vec![0, 255]);
+        envelope.sign(&key(1));
+        envelope.sign(&key(1));
+        envelope.sign(&key(2));
+        let mut read = Envelope::from_json(envelope.to_json().as_bytes()).unwrap();
+        assert_eq!(read, envelope);
+        let again = SigningKey::from_seed("another-name", [1; 32]).unwrap();
+        let keys = [
+            key(1).public(),
+            again.public(),
+            key(3).public(),
+            key(2).public(),
+        ];
+        assert_eq!(read.signers(&keys), [&keys[0], &keys[3]]);
+        assert!(read.verified("t", &keys, 2).is_ok() && read.verified("t", &keys, 3).is_err());
+        assert!(
+            read.verified("u", &keys, 2).is_err() && read.verified("t", &keys[2..3], 0).is_err()
+        );
+        read.payload[0] = 1;
+        assert!(read.signers(&keys).is_empty());
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Note {
+        says: String,
+    }
+
+    impl Predicate for Note {
+        const TYPE: &'static str = "https://example.com/note/v1";
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Other {}
+
+    impl Predicate for Other {
+        const TYPE: &'static str = "https://example.com/note/v2";
+    }
+
+    #[test]
+    fn a_statement_is_read_as_what_it_is_and_only_when_it_is_signed() {
+        let subject = Subject::new("a/b.json", [7; 32].into());
+        let mut envelope = state(
+            vec![subject.clone()],
+            &Note {
+                says: "x".to_owned(),
+            },
+        )
+        .unwrap();
+        let keys = [key(1).public()];
+        assert!(stated::<Note>(&envelope, &keys, 1).is_err());
+        envelope.sign(&key(1));
+        let (subjects, note) = stated::<Note>(&envelope, &keys, 1).unwrap();
+        assert_eq!((subjects, note.says.as_str()), (vec![subject], "x"));
+        assert_eq!(
+            stated::<Other>(&envelope, &keys, 1).unwrap_err().kind(),
+            ErrorKind::Unsupported
+        );
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_refused() {
+        for bad in [
+            "",
+            "{}",
+            "[]",
+            r#"{"payload":"*","payloadType":"t","signatures":[]}"#,
+            r#"{"payload":"","payloadType":"t","signatures":[{"sig":"*"}]}"#,
+        ] {
+            assert_eq!(
+                Envelope::from_json(bad.as_bytes()).unwrap_err().kind(),
+                ErrorKind::Format,
+                "{bad}"
+            );
+        }
+        // Key ids are optional and unknown fields are allowed.
+        let good =
+            r#"{"payload":"","payloadType":"t","signatures":[{"sig":"","other":1}],"more":{}}"#;
+        assert!(Envelope::from_json(good.as_bytes()).is_ok());
+    }
+}

@@ -1,0 +1,222 @@
+//! Commitments, their proofs of time, and the opening of one key.
+
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use taggant_core::{Reveal, merkle};
+use taggant_evidence::note::{Checkpoint, Note};
+use taggant_evidence::tlog::{Proof, entry};
+use taggant_evidence::{Digest, SigningKey};
+
+use crate::{Desk, mode};
+
+/// Tokens that openssl's authorities gave over `file.txt`.
+fn stamped() -> Desk {
+    let desk = Desk::empty();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/evidence/tests/timestamp");
+    for name in [
+        "file.txt",
+        "alpha.tsr",
+        "alpha.token",
+        "beta.tsr",
+        "gone.tsr",
+    ] {
+        fs::copy(folder.join(name), desk.path(name)).unwrap();
+    }
+    let authority = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let log = key("log.example").public();
+    let witness = key("witness.example").public().as_witness();
+    desk.write(
+        "trust.json",
+        format!(
+            r#"{{"format":"taggant-trust/1","authorities":[{},{}],"logs":["log {log}","witness w {witness}","quorum w"]}}"#,
+            authority("alpha.json"),
+            authority("beta.json")
+        ),
+    );
+    desk
+}
+
+fn key(name: &str) -> SigningKey {
+    SigningKey::from_seed(name, [7; 32]).unwrap()
+}
+
+/// A proof that `file.txt` is the second of three entries.
+fn proof(desk: &Desk) -> String {
+    let digest: [u8; 32] = Sha256::digest(desk.read("file.txt")).into();
+    let leaves = [[1; 32], digest, [3; 32]].map(|digest| entry(&Digest::from(digest)));
+    let mut tree = merkle::Tree::default();
+    leaves.iter().for_each(|leaf| tree.push(*leaf));
+    let mut note = Note::new(&Checkpoint::of("log.example", &tree).unwrap().to_string()).unwrap();
+    note.sign(&key("log.example"));
+    note.cosign(
+        &key("witness.example"),
+        "2026-12-01T09:30:05.000Z".parse().unwrap(),
+    );
+    Proof::new(1, &merkle::inclusion(&leaves, 1).unwrap(), note).to_string()
+}
+
+#[test]
+fn two_authorities_and_a_log_prove_when_a_file_existed() {
+    let desk = stamped();
+    desk.good("anchor request file.txt");
+    assert_eq!(fs::read(desk.path("file.txt.tsq")).unwrap().len(), 59);
+
+    desk.write("file.tlog-proof", proof(&desk));
+    let whole = "anchor verify file.txt --trust trust.json --token alpha.tsr --token beta.tsr --proof file.tlog-proof";
+    let ran = desk.good(whole);
+    assert!(
+        ran.stdout.contains("existed by 2026-11-25T")
+            && ran.stdout.contains("entry 1 of 3 in log.example"),
+        "{}",
+        ran.stdout
+    );
+    let answer = &desk.good(&format!("{whole} --json")).json()[0];
+    assert_eq!(
+        (
+            answer["stamps"].as_array().unwrap().len(),
+            answer["missing"].as_array().unwrap().len()
+        ),
+        (2, 0)
+    );
+
+    // One voice, or no log, is an answer, and not enough.
+    for (command, missing) in [
+        (
+            "anchor verify file.txt --trust trust.json --token alpha.tsr --token alpha.token --proof file.tlog-proof",
+            "time-stamps of 1 more",
+        ),
+        (
+            "anchor verify file.txt --trust trust.json --token alpha.tsr --token beta.tsr",
+            "a tlog-proof",
+        ),
+        (
+            "anchor verify file.txt --trust trust.json",
+            "no time is proven",
+        ),
+    ] {
+        let ran = desk.run(command);
+        assert!(
+            ran.code == 1 && ran.stdout.contains(missing),
+            "{command}: {} {}",
+            ran.stdout,
+            ran.stderr
+        );
+    }
+    // What does not hold is no answer.
+    desk.write("other.txt", "something else\n");
+    desk.write("bad.tlog-proof", proof(&desk).replace("index 1", "index 0"));
+    desk.write(
+        "trustless.json",
+        r#"{"format":"taggant-trust/1","authorities":[]}"#,
+    );
+    for (command, part) in [
+        (
+            "anchor verify other.txt --trust trust.json --token alpha.tsr",
+            "alpha.tsr: authority `alpha.example`: the token is over",
+        ),
+        (
+            "anchor verify file.txt --trust trust.json --token gone.tsr",
+            "none of the trust file's 2 authorities",
+        ),
+        (
+            "anchor verify file.txt --trust trust.json --token trust.json",
+            "not a time-stamp token",
+        ),
+        (
+            "anchor verify file.txt --trust file.txt --token alpha.tsr",
+            "not a trust file",
+        ),
+        (
+            "anchor verify file.txt --trust trust.json --proof bad.tlog-proof",
+            "does not hold",
+        ),
+        (
+            "anchor verify other.txt --trust trust.json --proof file.tlog-proof",
+            "does not hold",
+        ),
+        (
+            "anchor verify file.txt --trust trustless.json --proof file.tlog-proof",
+            "without `logs`",
+        ),
+        (
+            "anchor verify file.txt --trust trust.json --proof file.txt",
+            "not a tlog-proof",
+        ),
+        (
+            "anchor verify missing.txt --trust trust.json",
+            "missing.txt",
+        ),
+        ("anchor request missing.txt", "missing.txt"),
+    ] {
+        let ran = desk.run(command);
+        assert!(
+            ran.code == 2 && ran.stderr.contains(part),
+            "{command}: {}",
+            ran.stderr
+        );
+    }
+    assert!(!desk.path("missing.txt.tsq").exists());
+}
+
+#[test]
+fn one_committed_key_is_opened_and_nothing_else() {
+    let desk = Desk::empty();
+    desk.good("key new --out root.key");
+    desk.good("key derive --root root.key --path 2026-12/campaign/east --out east.key");
+    desk.good("key derive --root root.key --path 2026-12/account/7f3a --out account.key");
+    desk.good("key commit --root root.key --epoch 2026-12 --out epoch.json");
+    let ran = desk.good("key reveal --epoch epoch.json --key east.key --out reveal.json");
+    assert!(
+        ran.stderr.contains("2026-12/campaign/east") && ran.stderr.contains("of 2048"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(mode(&desk.path("reveal.json")), 0o600);
+    let reveal = Reveal::from_json(&desk.read("reveal.json")).unwrap();
+    let root = base16ct::lower::encode_string(&reveal.root());
+    assert!(
+        desk.read("epoch.json")
+            .contains(&format!("\"root\":\"{root}\""))
+    );
+    // K-3: no root, no sibling.
+    let text = desk.read("reveal.json");
+    for other in ["root.key", "account.key"] {
+        let secret: serde_json::Value = serde_json::from_str(&desk.read(other)).unwrap();
+        assert!(!text.contains(secret["key"].as_str().unwrap()));
+    }
+
+    desk.good("key derive --root root.key --path 2026-12/campaign/late --out late.key");
+    desk.good("key derive --root root.key --path 2027-01/campaign/east --out next.key");
+    for (command, part) in [
+        (
+            "key reveal --epoch epoch.json --key late.key --out late.json",
+            "does not commit to the forensic key 2026-12/campaign/late",
+        ),
+        (
+            "key reveal --epoch epoch.json --key next.key --out next.json",
+            "does not commit",
+        ),
+        (
+            "key reveal --epoch east.key --key east.key --out x.json",
+            "not an epoch commitment",
+        ),
+        (
+            "key reveal --epoch epoch.json --key root.key --out x.json",
+            "not a key file",
+        ),
+        (
+            "key reveal --epoch epoch.json --key east.key --out reveal.json",
+            "reveal.json",
+        ),
+    ] {
+        let ran = desk.run(command);
+        assert!(
+            ran.code == 2 && ran.stderr.contains(part),
+            "{command}: {}",
+            ran.stderr
+        );
+    }
+    assert_eq!(desk.read("reveal.json"), text);
+}
