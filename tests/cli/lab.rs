@@ -255,7 +255,7 @@ fn a_student_learns_what_it_is_given() {
 }
 
 /// The whole distillation, as a newcomer runs it first. Twins: a fed account is named if nearly all of its ten served answers lead their
-/// twins, which has probability 4^-10 under the null; 18 accounts share alpha = 1e-3. What is not there must not be found: twelve controls,
+/// twins, which has probability 4^-10 under the null; 12 accounts share alpha = 1e-3. What is not there must not be found: six controls,
 /// an innocent student, and 200 account keys that were never issued, whose p-values are uniform (alpha = 1e-4 for each student). The root key is
 /// fixed, so that the outcome is the same in every run on one kind of processor.
 #[test]

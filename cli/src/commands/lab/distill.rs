@@ -51,7 +51,7 @@ const FULL: Sizes = Sizes {
 
 const QUICK: Sizes = Sizes {
     fed: 6,
-    controls: 12,
+    controls: 6,
     exchanges: 10,
     asked: 2,
     mixture: 0,
