@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Prove when a file existed: requests to time-stamping authorities, and what their answers prove
     #[command(subcommand)]
     Anchor(Anchor),
+    /// Plan a test before it is run: seal the plan, and let a later public value decide what is asked
+    #[command(subcommand)]
+    Case(Case),
     /// Experiments with real students: train one, or run a whole distillation and what it shows
     #[command(subcommand)]
     Lab(Lab),
@@ -177,6 +180,66 @@ Exit codes: 0 two authorities and a log vouch for the file, 1 something is missi
         #[arg(long)]
         json: bool,
     },
+}
+
+/// A test that is planned.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Case {
+    /// Print a plan with every field, to be filled in: all are required
+    Example,
+    /// Make the key that somebody signs with; its public half goes to standard output, for trust files
+    Signer {
+        /// Who signs: a name without spaces, best a domain and a person, such as examiner.example/ann
+        #[arg(long)]
+        name: String,
+        /// Where to write the secret key; an existing file is never replaced
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: PathBuf,
+    },
+    /// Sign a plan; from then on it is what was planned
+    Seal {
+        /// The plan: JSON, as `case example` prints it
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        plan: PathBuf,
+        /// The signing key
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        signer: PathBuf,
+        /// Where to write the sealed plan; an existing file is never replaced
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: PathBuf,
+    },
+    /// Draw what is asked, from a sealed and time-stamped plan and the beacon's later value
+    Draw(CaseDraw),
+}
+
+#[derive(Debug, Group)]
+#[command(after_help = "\
+Nothing is drawn unless an examiner of the trust file signed the plan, two authorities and a log vouch for it, and the beacon's round is later than they do. The trust \
+file names beacons by {\"chain\": NAME, \"genesis\": TIME, \"period\": SECONDS, \"values\": [{\"round\": N, \"value\": HEX}]}.
+
+Exit codes: 0 drawn, 2 could not answer.")]
+pub(crate) struct CaseDraw {
+    /// The sealed plan
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) plan: PathBuf,
+    /// Whose word counts
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trust: PathBuf,
+    /// An authority's token over the sealed plan; may be repeated
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) token: Vec<PathBuf>,
+    /// The tlog-proof of the sealed plan
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) proof: Option<PathBuf>,
+    /// The value of the plan's round, in hex, if the trust file does not have it
+    #[arg(long, value_name = "HEX")]
+    pub(crate) beacon: Option<String>,
+    /// The pool of prompts that the plan names
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) pool: PathBuf,
+    /// Where to write what is asked, in order
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Group)]

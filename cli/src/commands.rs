@@ -3,6 +3,7 @@
 mod anchor;
 mod attribute;
 mod canary;
+mod case;
 mod demo;
 mod detect;
 pub(crate) mod generate;
@@ -34,6 +35,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Power(command) => power::run(&command),
         Command::Log(command) => log::run(&command),
         Command::Anchor(command) => anchor::run(&command),
+        Command::Case(command) => case::run(&command),
         Command::Lab(command) => lab::run(&command),
         Command::Demo(command) => demo::run(&command),
         Command::Completions { shell } => man::completions(shell),

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use taggant_core::{LeafKey, RootKey};
+use taggant_evidence::SigningKey;
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
@@ -59,6 +60,15 @@ pub(crate) fn read_root(path: &Path) -> Result<RootKey> {
     RootKey::from_json(&text).map_err(|error| {
         Failure::from(error.context(path.display()))
             .hint("a root key file is made by `taggant key new`")
+    })
+}
+
+/// Reads the signing key file at `path`.
+pub(crate) fn read_signer(path: &Path) -> Result<SigningKey> {
+    let text = read_secret(path)?;
+    SigningKey::from_json(&text).map_err(|error| {
+        Failure::from(error.context(path.display()))
+            .hint("a signing key file is made by `taggant case signer`")
     })
 }
 

@@ -9,6 +9,7 @@ use taggant_evidence::note::{Checkpoint, Note};
 use taggant_evidence::tlog::{Proof, entry};
 use taggant_evidence::{Digest, SigningKey};
 
+use crate::case::python;
 use crate::{Desk, mode};
 
 /// Tokens that openssl's authorities gave over `file.txt`.
@@ -180,6 +181,17 @@ fn one_committed_key_is_opened_and_nothing_else() {
         desk.read("epoch.json")
             .contains(&format!("\"root\":\"{root}\""))
     );
+    for (root, code) in [(&root[..], 0), (&"0".repeat(64), 1), ("x", 1)] {
+        let checked = python(&["reveal", "reveal.json", root], &desk);
+        assert_eq!(checked.status.code(), Some(code));
+    }
+    desk.write(
+        "moved.json",
+        desk.read("reveal.json")
+            .replace("\"index\":", "\"index\":1"),
+    );
+    let moved = python(&["reveal", "moved.json", &root], &desk);
+    assert!(moved.status.code() == Some(1) && Reveal::from_json(&desk.read("moved.json")).is_err());
     // K-3: no root, no sibling.
     let text = desk.read("reveal.json");
     for other in ["root.key", "account.key"] {

@@ -6,6 +6,7 @@ mod anchor;
 mod attribute;
 mod bad_input;
 mod canary;
+mod case;
 mod contract;
 mod distill;
 mod foreign;

@@ -32,7 +32,7 @@ pub(crate) fn run(command: &Anchor) -> Result<Answer> {
 }
 
 /// The SHA-256 of a file of any size.
-fn digest(path: &Path) -> Result<Digest> {
+pub(super) fn digest(path: &Path) -> Result<Digest> {
     let mut file = files::open(path)?;
     let mut hash = Sha256::new();
     loop {
@@ -93,19 +93,21 @@ struct LogLine {
     witnesses: Vec<String>,
 }
 
-fn verify(
-    file: &Path,
-    trust: &Path,
-    tokens: &[PathBuf],
-    proof: Option<&Path>,
-    json: bool,
-) -> Result<Answer> {
-    let text = files::read_text(trust, MAX_TEXT)?;
-    let trust =
-        Trust::from_json(&text).map_err(|error| Failure::from(error).context(trust.display()))?;
-    let tokens = tokens
-        .iter()
-        .map(|path| {
+/// The trust file at `path`.
+pub(super) fn trust(path: &Path) -> Result<Trust> {
+    let text = files::read_text(path, MAX_TEXT)?;
+    Trust::from_json(&text).map_err(|error| Failure::from(error).context(path.display()))
+}
+
+/// Tokens and a tlog-proof, as they are given.
+pub(super) struct Proofs {
+    tokens: Vec<(String, Vec<u8>)>,
+    log: Option<Proof>,
+}
+
+impl Proofs {
+    pub(super) fn read(tokens: &[PathBuf], log: Option<&Path>) -> Result<Self> {
+        let token = |path: &PathBuf| {
             let mut bytes = Vec::new();
             // One byte more than a token may have, so that a longer one is seen to be.
             let room = MAX_TOKEN as u64 + 1;
@@ -114,21 +116,39 @@ fn verify(
                 .read_to_end(&mut bytes)
                 .map_err(|error| Failure::io(path, &error))?;
             Ok((path.display().to_string(), bytes))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let tokens: Vec<(&str, &[u8])> = tokens
-        .iter()
-        .map(|(name, bytes)| (&name[..], &bytes[..]))
-        .collect();
-    let proof = proof
-        .map(|path| {
+        };
+        let proof = |path: &Path| {
             let text = files::read_text(path, MAX_TEXT)?;
             text.parse::<Proof>()
                 .map_err(|error| Failure::from(error).context(path.display()))
+        };
+        Ok(Self {
+            tokens: tokens.iter().map(token).collect::<Result<_>>()?,
+            log: log.map(proof).transpose()?,
         })
-        .transpose()?;
+    }
+
+    /// What they prove of a file.
+    pub(super) fn check(&self, trust: &Trust, file: &Digest) -> Result<Anchors> {
+        let tokens: Vec<(&str, &[u8])> = self
+            .tokens
+            .iter()
+            .map(|(name, bytes)| (&name[..], &bytes[..]))
+            .collect();
+        Ok(trust.anchors(file, &tokens, self.log.as_ref())?)
+    }
+}
+
+fn verify(
+    file: &Path,
+    given: &Path,
+    tokens: &[PathBuf],
+    proof: Option<&Path>,
+    json: bool,
+) -> Result<Answer> {
+    let proofs = Proofs::read(tokens, proof)?;
     let digest = digest(file)?;
-    let anchors = trust.anchors(&digest, &tokens, proof.as_ref())?;
+    let anchors = proofs.check(&trust(given)?, &digest)?;
     let missing = anchors.missing();
     let whole = missing.is_empty();
     let mut output = Output::create(Path::new("-"))?;

@@ -2,7 +2,7 @@
 //!
 //! The [issuance log](issuance) is what a provider keeps of what it served: hash-chained, append-only, without account ids. [Time-stamps](timestamp) and
 //! [transparency logs](tlog) show that a commitment, a plan or a log existed by some time; a [`Trust`] file says whose word counts for that. What is
-//! signed is an [in-toto statement in a DSSE envelope](dsse).
+//! signed is an [in-toto statement in a DSSE envelope](dsse): first a [`Plan`], after which a later public value [draws](Draw) what is asked.
 //!
 //! ```
 //! use taggant_core::schemes::Parameters;
@@ -31,9 +31,11 @@
 //! The bytes are fixed by the [specification](spec). This crate has no clock, no network and no randomness: times, seeds and the answers of authorities come from the caller.
 
 mod digest;
+mod draw;
 pub mod dsse;
 pub mod issuance;
 pub mod note;
+pub mod plan;
 mod signing;
 mod time;
 pub mod timestamp;
@@ -44,6 +46,8 @@ mod trust;
 pub mod spec {}
 
 pub use digest::Digest;
+pub use draw::{Draw, MAX_VALUE};
+pub use plan::{Plan, SealedPlan};
 pub use signing::{Kind, MAX_NAME, PublicKey, SigningKey};
 pub use time::Time;
-pub use trust::{AUTHORITIES, Anchors, Stamp, Trust};
+pub use trust::{AUTHORITIES, Anchors, Beacon, Ready, Signer, SignerRole, Stamp, Trust, Value};

@@ -1,4 +1,4 @@
-//! What a verifier believes before it opens anything: authorities of time, logs and their witnesses. It comes from the verifier, never from what is
+//! What a verifier believes before it opens anything: authorities of time, logs and their witnesses, signers, beacons. It comes from the verifier, never from what is
 //! verified.
 
 use std::collections::BTreeSet;
@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use taggant_core::{Error, ErrorKind, Result};
 
 use crate::digest::Digest;
+use crate::draw::Draw;
+use crate::plan::{Round, SealedPlan};
+use crate::signing::PublicKey;
 use crate::time::Time;
 use crate::timestamp::{Authority, Token};
 use crate::tlog::{self, Logged, Policy, Proof};
@@ -30,6 +33,55 @@ pub const AUTHORITIES: usize = 2;
 pub struct Trust {
     authorities: Vec<Authority>,
     policy: Option<Policy>,
+    signers: Vec<Signer>,
+    beacons: Vec<Beacon>,
+}
+
+/// Whose signature counts, and for what. Nobody signs in a role that the verifier did not give them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signer {
+    /// What the signer answers for.
+    pub role: SignerRole,
+    /// The key.
+    pub key: PublicKey,
+}
+
+/// What a signer answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignerRole {
+    /// Plans the test and says what it shows.
+    Examiner,
+    /// Asks the suspect.
+    Collector,
+    /// Served what is marked, and holds its keys and logs.
+    Provider,
+}
+
+/// A public randomness beacon: rounds at fixed times, each with a value that nobody knew before (drand, NIST).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beacon {
+    /// What plans call it.
+    pub chain: String,
+    /// The time of round 1.
+    pub genesis: Time,
+    /// Seconds from one round to the next.
+    pub period: u64,
+    /// Values that the verifier looked up itself.
+    #[serde(default)]
+    pub values: Vec<Value>,
+}
+
+/// The value of a round.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Value {
+    /// Which round.
+    pub round: u64,
+    /// Its value, in lower-case hex.
+    pub value: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,6 +92,23 @@ struct TrustFile {
     /// A C2SP tlog-policy, line by line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     logs: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    signers: Vec<Signer>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    beacons: Vec<Beacon>,
+}
+
+/// A plan that may be carried out: sealed in time, its chance settled afterwards.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// When two authorities vouch that the sealed plan existed.
+    pub sealed: Time,
+    /// The time of the beacon's round, which is later.
+    pub round: Time,
+    /// Whether the verifier had looked up the round's value itself; else it was taken as given.
+    pub looked_up: bool,
+    /// What chance decides.
+    pub draw: Draw,
 }
 
 /// What is proven of the time of one file.
@@ -113,6 +182,18 @@ impl Trust {
                 )));
             }
         }
+        for (index, beacon) in file.beacons.iter().enumerate() {
+            if beacon.period == 0
+                || file.beacons[..index]
+                    .iter()
+                    .any(|other| other.chain == beacon.chain)
+            {
+                return Err(wrong(format!(
+                    "beacon `{}` has no period, or stands there twice",
+                    beacon.chain.escape_debug()
+                )));
+            }
+        }
         let policy = if file.logs.is_empty() {
             None
         } else {
@@ -121,6 +202,8 @@ impl Trust {
         Ok(Self {
             authorities: file.authorities,
             policy,
+            signers: file.signers,
+            beacons: file.beacons,
         })
     }
 
@@ -153,6 +236,75 @@ impl Trust {
         Ok(Anchors { stamps, logged })
     }
 
+    /// The keys that sign in a role.
+    #[must_use]
+    pub fn keys(&self, role: SignerRole) -> Vec<PublicKey> {
+        let signers = self.signers.iter().filter(|signer| signer.role == role);
+        signers.map(|signer| signer.key.clone()).collect()
+    }
+
+    /// Whether a plan may be carried out (P-2, P-3): its file is anchored as [`anchors`](Self::anchors) found, and the round that it names is later. `value` is the
+    /// round's value in bytes; without one, the verifier's own must be there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`] for a plan that lacks an anchor, a round that is not after it, a beacon that the trust file does not have, a value that is
+    /// not the one looked up, or none.
+    pub fn ready(
+        &self,
+        plan: &SealedPlan,
+        anchors: &Anchors,
+        value: Option<&[u8]>,
+    ) -> Result<Ready> {
+        let refuse = |fault: String| {
+            Err(Error::new(
+                ErrorKind::Mismatch,
+                format!("the plan may not be carried out: {fault}"),
+            ))
+        };
+        let missing = anchors.missing();
+        let (Some(sealed), []) = (anchors.time(), &missing[..]) else {
+            return refuse(format!("it lacks {}", missing.join(" and ")));
+        };
+        let Round { chain, round } = &plan.plan().beacon;
+        let Some(beacon) = self.beacons.iter().find(|beacon| beacon.chain == *chain) else {
+            return refuse(format!(
+                "the trust file has no beacon `{}`",
+                chain.escape_debug()
+            ));
+        };
+        let time = beacon.time(*round)?;
+        if time <= sealed {
+            return refuse(format!(
+                "round {round} of `{chain}` is of {time}, and the plan is vouched for only by {sealed}; whoever wrote it could have known the value"
+            ));
+        }
+        let known = beacon.values.iter().find(|value| value.round == *round);
+        let known = known
+            .map(|value| {
+                base16ct::lower::decode_vec(&value.value)
+                    .map_err(|_| Error::new(ErrorKind::Format, format!("trust file, beacon `{chain}`: the value of round {round} is not lower-case hex")))
+            })
+            .transpose()?;
+        let used = match (value, &known) {
+            (Some(given), Some(known)) if given != known => {
+                return refuse(format!(
+                    "the value given for round {round} of `{chain}` is not the one in the trust file"
+                ));
+            }
+            (Some(given), _) => given,
+            (None, Some(known)) => known,
+            (None, None) => {
+                return refuse(format!("no value of round {round} of `{chain}` is at hand"));
+            }
+        };
+        Ok(Ready {
+            sealed,
+            round: time,
+            looked_up: known.is_some(),
+            draw: Draw::new(&plan.digest(), used)?,
+        })
+    }
+
     fn stamp(&self, file: &Digest, bytes: &[u8]) -> Result<Stamp> {
         let token = Token::from_der(bytes)?;
         let mut faults = Vec::new();
@@ -182,5 +334,20 @@ impl Trust {
                 ),
             )
         }))
+    }
+}
+
+impl Beacon {
+    /// When a round's value comes into the world.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parameter`] for a round past the year 9999.
+    pub fn time(&self, round: u64) -> Result<Time> {
+        let seconds = round.saturating_sub(1).saturating_mul(self.period);
+        Time::from_unix_millis(
+            self.genesis
+                .unix_millis()
+                .saturating_add(seconds.saturating_mul(1000)),
+        )
     }
 }

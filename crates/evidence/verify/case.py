@@ -1,0 +1,67 @@
+"""Checks what a plan drew and what a reveal opens (crates/evidence/SPEC.md §7.2, crates/core/SPEC.md §2.7), standard library only.
+
+    python3 case.py draw PLAN.dsse.json VALUE     rows of the pool and the seeds of their answers, one JSON object a line
+    python3 case.py reveal REVEAL.json ROOT       whether the key was committed to under the root
+
+Exit 0 done or committed, 1 not committed, 2 unread. Signatures and time-stamps are for openssl; this recomputes what follows from them."""
+
+import base64
+import hashlib
+import json
+import sys
+
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def words(seed, purpose, start=0):
+    """The stream of 64-bit words of a purpose, from block `start`."""
+    while True:
+        block = sha256(seed, len(purpose).to_bytes(8, "big"), purpose.encode(), start.to_bytes(4, "big"))
+        yield from (int.from_bytes(block[at : at + 8], "big") for at in range(0, 32, 8))
+        start += 1
+
+
+def below(stream, n):
+    last = 2**64 - 1
+    return next(word for word in stream if word < last - last % n) % n
+
+
+def draw(envelope, value):
+    envelope = json.load(open(envelope))
+    kind, payload = envelope["payloadType"].encode(), base64.b64decode(envelope["payload"], validate=True)
+    signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+    plan = json.loads(payload)["predicate"]
+    value = bytes.fromhex(value)
+    seed = sha256(b"taggant/v1/draw", sha256(signed), len(value).to_bytes(2, "big"), value)
+    (answers,) = (rule["answers"] for rule in plan["stopping"].values())
+    rows, stream = list(range(plan["pool"]["prompts"])), words(seed, "prompts")
+    for i in range(plan["pool"]["drawn"]):
+        j = i + below(stream, len(rows) - i)
+        rows[i], rows[j] = rows[j], rows[i]
+        seeds = [next(words(seed, "seeds", i * answers + answer)) for answer in range(answers)]
+        print(json.dumps({"row": rows[i] + 1, "seeds": seeds}))
+    return True
+
+
+def reveal(file, root):
+    opened = json.load(open(file))
+    assert opened["format"] == "taggant-reveal/1"
+    path = f"{opened['family']}/{opened['path']}".encode()
+    salt, key = bytes.fromhex(opened["salt"]), bytes.fromhex(opened["key"])
+    node = sha256(b"\0", sha256(b"taggant/v1/commit", len(path).to_bytes(2, "big"), path, salt, key))
+    index, size = opened["index"], opened["size"]
+    full = size == 1 << len(opened["proof"]) and 0 <= index < size
+    for sibling in map(bytes.fromhex, opened["proof"]):
+        node = sha256(b"\1", sibling, node) if index & 1 else sha256(b"\1", node, sibling)
+        index >>= 1
+    return full and node.hex() == root == opened["root"]
+
+
+if __name__ == "__main__":
+    try:
+        command, *arguments = sys.argv[1:]
+        sys.exit(not {"draw": draw, "reveal": reveal}[command](*arguments))
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        sys.exit(print(f"case.py: {error!r}", file=sys.stderr) or 2)

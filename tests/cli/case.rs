@@ -1,0 +1,275 @@
+//! A test is planned and sealed; what is asked is decided afterwards, by a value that nobody knew.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use taggant_core::merkle;
+use taggant_evidence::note::{Checkpoint, Note};
+use taggant_evidence::tlog::{Proof, entry};
+use taggant_evidence::{Digest, Plan, SigningKey};
+
+use crate::{Desk, mode, rows};
+
+fn sha256(bytes: &[u8]) -> Digest {
+    let hash: [u8; 32] = Sha256::digest(bytes).into();
+    hash.into()
+}
+
+/// A desk with a pool of 20 prompts, a plan that draws 5 of them for two answers each, its signer, and two authorities played by openssl.
+fn office() -> Desk {
+    let desk = Desk::empty();
+    let pool: String = (0..20)
+        .map(|n| json!({"prompt": format!("Question {n}?")}).to_string() + "\n")
+        .collect();
+    desk.write("pool.jsonl", pool);
+    let mut plan: Value = desk.good("case example").stdout.parse().unwrap();
+    plan["pool"] =
+        json!({"sha256": sha256(desk.read("pool.jsonl").as_bytes()), "prompts": 20, "drawn": 5});
+    plan["beacon"] = json!({"chain": "test", "round": 3});
+    desk.write("plan.json", plan.to_string());
+    let examiner = desk
+        .good("case signer --name examiner.example/ann --out ann.key")
+        .stdout;
+    desk.write("examiner.txt", examiner);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/authority.sh");
+    for (name, kind) in [("alpha", "ec"), ("beta", "rsa")] {
+        let folder = desk.path(name);
+        let status = Command::new(&script)
+            .arg("create")
+            .arg(&folder)
+            .args([name, kind])
+            .status();
+        assert!(status.unwrap().success());
+    }
+    trust(&desk, "2030-01-01T00:00:00.000Z", "c0ffee");
+    desk
+}
+
+/// A trust file whose beacon has its first round at `genesis`.
+fn trust(desk: &Desk, genesis: &str, value: &str) {
+    let authority =
+        |name: &str| -> Value { desk.read(&format!("{name}/{name}.json")).parse().unwrap() };
+    let trust = json!({
+        "format": "taggant-trust/1",
+        "authorities": [authority("alpha"), authority("beta")],
+        "logs": [format!("log {}", log().public()), "quorum none"],
+        "signers": [{"role": "examiner", "key": desk.read("examiner.txt").trim()}],
+        "beacons": [{"chain": "test", "genesis": genesis, "period": 30, "values": [{"round": 3, "value": value}]}],
+    });
+    desk.write("trust.json", trust.to_string());
+}
+
+fn log() -> SigningKey {
+    SigningKey::from_seed("log.example", [7; 32]).unwrap()
+}
+
+/// Stamps a file by both authorities and enters it in the log.
+fn anchor(desk: &Desk, file: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/authority.sh");
+    for name in ["alpha", "beta"] {
+        let stamp = Command::new(&script)
+            .args([
+                "stamp".as_ref(),
+                desk.path(name).as_os_str(),
+                desk.path(file).as_os_str(),
+            ])
+            .arg(desk.path(&format!("{name}.tsr")))
+            .status();
+        assert!(stamp.unwrap().success());
+    }
+    let leaf = entry(&sha256(&fs::read(desk.path(file)).unwrap()));
+    let mut tree = merkle::Tree::default();
+    tree.push(leaf);
+    let mut note = Note::new(&Checkpoint::of("log.example", &tree).unwrap().to_string()).unwrap();
+    note.sign(&log());
+    desk.write("plan.tlog-proof", Proof::new(0, &[], note).to_string());
+}
+
+/// The second verifier.
+pub(crate) fn python(arguments: &[&str], desk: &Desk) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/evidence/verify/case.py");
+    let mut python = Command::new("python3");
+    python
+        .arg(script)
+        .args(arguments)
+        .current_dir(desk.path(""));
+    python.output().unwrap()
+}
+
+const DRAW: &str = "case draw --plan plan.dsse.json --trust trust.json --token alpha.tsr --token beta.tsr --proof plan.tlog-proof --pool pool.jsonl --out asked.jsonl";
+
+#[test]
+fn what_is_asked_is_drawn_after_the_plan_is_sealed() {
+    let desk = office();
+    assert_eq!(mode(&desk.path("ann.key")), 0o600);
+    let ran = desk.good("case seal --plan plan.json --signer ann.key --out plan.dsse.json");
+    assert!(
+        ran.stderr.contains("sealed by examiner.example/ann"),
+        "{}",
+        ran.stderr
+    );
+    anchor(&desk, "plan.dsse.json");
+    desk.good(DRAW);
+    let asked = rows(&desk.read("asked.jsonl"));
+    assert_eq!(asked.len(), 5);
+    for row in &asked {
+        let place = row["row"].as_u64().unwrap();
+        assert_eq!(row["prompt"], format!("Question {}?", place - 1));
+        assert_eq!(row["seeds"].as_array().unwrap().len(), 2);
+    }
+    // A second implementation draws the same.
+    let theirs = python(&["draw", "plan.dsse.json", "c0ffee"], &desk);
+    let theirs = rows(&String::from_utf8(theirs.stdout).unwrap());
+    for (ours, theirs) in asked.iter().zip(&theirs) {
+        assert_eq!(
+            (&ours["row"], &ours["seeds"]),
+            (&theirs["row"], &theirs["seeds"])
+        );
+    }
+    assert_eq!(theirs.len(), 5);
+    // The same again, to the bit; another value, another draw.
+    let first = desk.read("asked.jsonl");
+    desk.good(DRAW);
+    assert_eq!(desk.read("asked.jsonl"), first);
+    trust(&desk, "2030-01-01T00:00:00.000Z", "c0ffef");
+    desk.good(DRAW);
+    assert_ne!(desk.read("asked.jsonl"), first);
+    let ran = desk.run(&format!("{DRAW} --beacon c0ffee"));
+    assert!(
+        ran.code == 2 && ran.stderr.contains("not the one in the trust file"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// P-2 and P-3: no draw before every proof holds, and none from a value that could have been known.
+#[test]
+fn nothing_is_drawn_from_a_plan_that_was_not_sealed_in_time() {
+    let desk = office();
+    desk.good("case seal --plan plan.json --signer ann.key --out plan.dsse.json");
+    anchor(&desk, "plan.dsse.json");
+    desk.good("case signer --name examiner.example/eve --out eve.key");
+    desk.good("case seal --plan plan.json --signer eve.key --out eve.dsse.json");
+    desk.write("other.jsonl", "{\"prompt\":\"x\"}\n");
+    let refused = |command: &str, part: &str| {
+        let ran = desk.run(command);
+        assert!(
+            ran.code == 2 && ran.stderr.contains(part),
+            "{command}: {}",
+            ran.stderr
+        );
+        assert!(!desk.path("asked.jsonl").exists());
+    };
+    refused(
+        &DRAW.replace("--token beta.tsr ", ""),
+        "time-stamps of 1 more authorities",
+    );
+    refused(
+        &DRAW.replace("--proof plan.tlog-proof ", ""),
+        "lacks a tlog-proof",
+    );
+    refused(
+        &DRAW.replace("plan.dsse.json", "eve.dsse.json"),
+        "signed by 0 of the 1 keys",
+    );
+    refused(
+        &DRAW.replace("plan.dsse.json", "plan.json"),
+        "not a DSSE envelope",
+    );
+    refused(&DRAW.replace("pool.jsonl", "other.jsonl"), "the plan names");
+    refused(&format!("{DRAW} --beacon C0"), "not lower-case hex");
+    // Sealed again, the same plan is another file, which nobody stamped.
+    desk.write("again.dsse.json", desk.read("plan.dsse.json") + "\n");
+    refused(
+        &DRAW.replace("plan.dsse.json", "again.dsse.json"),
+        "the token is over",
+    );
+    // A round of before, whatever its value.
+    trust(&desk, "2026-01-01T00:00:00.000Z", "c0ffee");
+    refused(DRAW, "could have known the value");
+    let no_beacon = desk.read("trust.json").replace("\"test\"", "\"other\"");
+    desk.write("trust.json", no_beacon);
+    refused(DRAW, "has no beacon `test`");
+}
+
+/// P-1: silence is never a choice.
+#[test]
+fn a_plan_without_one_of_its_fields_is_no_plan() {
+    let desk = office();
+    let plan: Value = desk.read("plan.json").parse().unwrap();
+    Plan::from_json(&plan.to_string()).unwrap();
+    let mut paths = Vec::new();
+    collect(&plan, String::new(), &mut paths);
+    assert!(paths.len() > 50, "{paths:?}");
+    for path in paths {
+        let mut without = plan.clone();
+        let (parent, field) = path.rsplit_once('/').unwrap();
+        without
+            .pointer_mut(parent)
+            .unwrap()
+            .as_object_mut()
+            .unwrap()
+            .remove(field);
+        assert!(Plan::from_json(&without.to_string()).is_err(), "{path}");
+    }
+    let mut more = plan.clone();
+    more["remarks"] = json!("x");
+    assert!(
+        Plan::from_json(&more.to_string())
+            .unwrap_err()
+            .to_string()
+            .contains("remarks")
+    );
+    for (path, value, part) in [
+        ("/error/alpha", json!("1.5"), "error.alpha: 1.5"),
+        ("/error/alpha", json!(0.001), "decimal number in quotes"),
+        ("/error/alpha", json!("-1"), "decimal number"),
+        ("/controls/keys", json!(998), "998"),
+        ("/suspects", json!([]), "suspects: empty"),
+        ("/keys", json!([]), "keys: empty"),
+        ("/pool/drawn", json!(21), "21 of 20"),
+        ("/budget/requests", json!(9), "the plan asks 10 times"),
+        (
+            "/propositions/alternatives",
+            json!([]),
+            "alternatives: empty",
+        ),
+        ("/deviations", json!(" "), "deviations: a text of 1 bytes"),
+        ("/beacon/round", json!(0), "count from 1"),
+        ("/sampling/top_p", json!("0"), "top_p"),
+        ("/case", json!("a b"), "plan, case"),
+    ] {
+        let mut bad = plan.clone();
+        *bad.pointer_mut(path).unwrap() = value;
+        desk.write("bad.json", bad.to_string());
+        let ran = desk.run("case seal --plan bad.json --signer ann.key --out bad.dsse.json");
+        assert!(
+            ran.code == 2 && ran.stderr.contains(part),
+            "{path}: {}",
+            ran.stderr
+        );
+        assert!(!desk.path("bad.dsse.json").exists());
+    }
+}
+
+/// Every field of every object in `value`, by JSON pointer. Which of the two stopping rules holds is one choice.
+fn collect(value: &Value, at: String, paths: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (field, inner) in fields {
+                let path = format!("{at}/{field}");
+                paths.push(path.clone());
+                collect(inner, path, paths);
+            }
+        }
+        Value::Array(items) => {
+            for (index, inner) in items.iter().enumerate() {
+                collect(inner, format!("{at}/{index}"), paths);
+            }
+        }
+        _ => {}
+    }
+}
