@@ -157,6 +157,23 @@ Two authorities that have nothing to do with each other are needed. The answer o
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         out: Option<PathBuf>,
     },
+    /// Enter files into a transparency log of your own, kept as two plain files that can be served from anywhere
+    #[command(after_help = "\
+LOG has a SHA-256 digest a line; LOG.note is its head, signed under the key's name, for witnesses to cosign and for anyone to compare. FILE.tlog-proof is written beside \
+each file. A log whose entries do not continue its last head is refused.
+
+Exit codes: 0 entered, 2 could not answer.")]
+    Enter {
+        /// The files
+        #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+        /// The log; begun if it is not there
+        #[arg(long, value_name = "LOG", value_hint = ValueHint::FilePath)]
+        log: PathBuf,
+        /// The log's signing key, made by `case signer`; its name is the log's origin
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        key: PathBuf,
+    },
     /// Check what time-stamps and a log prove of a file, without a network
     #[command(after_help = "\
 The trust file is the verifier's own: {\"format\": \"taggant-trust/1\", \"authorities\": [{\"name\": …, \"root\": BASE64, \"signer\": BASE64, \"between\": [BASE64, …], \"from\": TIME, \

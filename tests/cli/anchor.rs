@@ -232,3 +232,71 @@ fn one_committed_key_is_opened_and_nothing_else() {
     }
     assert_eq!(desk.read("reveal.json"), text);
 }
+
+/// A log of one's own: entered once, proven for each, and refused when its past was changed.
+#[test]
+fn a_log_of_plain_files_proves_what_was_entered_and_only_grows() {
+    let desk = stamped();
+    desk.write("a.json", "1\n");
+    desk.write("b.json", "2\n");
+    let public = desk
+        .good("case signer --name log.example/case-1 --out log.key")
+        .stdout;
+    desk.write(
+        "log-trust.json",
+        format!(
+            r#"{{"format":"taggant-trust/1","authorities":[],"logs":["log {}","quorum none"]}}"#,
+            public.trim()
+        ),
+    );
+    desk.good("anchor enter a.json --log case.log --key log.key");
+    let ran = desk.good("anchor enter a.json b.json file.txt --log case.log --key log.key");
+    assert!(
+        ran.stderr.contains("3 entries, 2 of them new"),
+        "{}",
+        ran.stderr
+    );
+    for (file, entry) in [
+        ("a.json", "entry 0 of 3"),
+        ("b.json", "entry 1 of 3"),
+        ("file.txt", "entry 2 of 3"),
+    ] {
+        let ran = desk.run(&format!(
+            "anchor verify {file} --trust log-trust.json --proof {file}.tlog-proof"
+        ));
+        assert!(
+            ran.code == 1 && ran.stdout.contains(entry),
+            "{}{}",
+            ran.stdout,
+            ran.stderr
+        );
+    }
+    let whole = desk.read("case.log");
+    let mut lines: Vec<&str> = whole.lines().collect();
+    let refused = |text: String, part: &str| {
+        desk.write("case.log", &text);
+        let ran = desk.run("anchor enter b.json --log case.log --key log.key");
+        assert!(ran.code == 2 && ran.stderr.contains(part), "{}", ran.stderr);
+        assert_eq!(desk.read("case.log"), text);
+    };
+    // P-4: a plan taken out, replaced or moved.
+    refused(format!("{}\n{}\n", lines[0], lines[2]), "do not continue");
+    refused(
+        format!("{}\n{}\n{}\n", lines[0], "0".repeat(64), lines[2]),
+        "do not continue",
+    );
+    lines.reverse();
+    refused(format!("{}\n", lines.join("\n")), "do not continue");
+    refused(whole[..100].to_owned(), "line 2");
+    desk.write("case.log", &whole);
+    desk.good("case signer --name log.example/case-2 --out other.key");
+    let ran = desk.run("anchor enter b.json --log case.log --key other.key");
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    fs::remove_file(desk.path("case.log.note")).unwrap();
+    let ran = desk.run("anchor enter b.json --log case.log --key log.key");
+    assert!(
+        ran.code == 2 && ran.stderr.contains("bring the head back"),
+        "{}",
+        ran.stderr
+    );
+}

@@ -1,12 +1,14 @@
-//! `anchor request | verify`.
+//! `anchor request | enter | verify`.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use taggant_evidence::note::Note;
 use taggant_evidence::timestamp::{MAX_TOKEN, request};
-use taggant_evidence::tlog::{Logged, Proof};
+use taggant_evidence::tlog::{Entries, Logged, Proof};
 use taggant_evidence::{Anchors, Digest, Time, Trust};
 
 use crate::Answer;
@@ -21,6 +23,7 @@ const MAX_TEXT: u64 = 1 << 24;
 pub(crate) fn run(command: &Anchor) -> Result<Answer> {
     match command {
         Anchor::Request { file, out } => ask(file, out.as_deref()),
+        Anchor::Enter { files, log, key } => enter(files, log, key),
         Anchor::Verify {
             file,
             trust,
@@ -49,14 +52,7 @@ pub(super) fn digest(path: &Path) -> Result<Digest> {
 }
 
 fn ask(file: &Path, out: Option<&Path>) -> Result<Answer> {
-    let out = out.map_or_else(
-        || {
-            let mut name = file.as_os_str().to_owned();
-            name.push(".tsq");
-            PathBuf::from(name)
-        },
-        Path::to_owned,
-    );
+    let out = out.map_or_else(|| suffixed(file, ".tsq"), Path::to_owned);
     let mut output = Output::create(&out)?;
     output.bytes(&request(&digest(file)?))?;
     output.finish()?;
@@ -65,6 +61,98 @@ fn ask(file: &Path, out: Option<&Path>) -> Result<Answer> {
         out.display()
     ));
     Ok(Answer::Yes)
+}
+
+/// Largest log read: some two million entries.
+const MAX_LOG: u64 = 1 << 27;
+
+/// Entries go to the disk before the head that counts them, so a run that is killed between leaves a log that continues its last head.
+fn enter(paths: &[PathBuf], log: &Path, key: &Path) -> Result<Answer> {
+    let key = files::read_signer(key)?;
+    let head = suffixed(log, ".note");
+    let fail = |error: std::io::Error| Failure::io(log, &error);
+    let mut file = File::options()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(log)
+        .map_err(fail)?;
+    // Released by the system when this process ends, however it ends.
+    file.try_lock().map_err(|_| {
+        Failure::new(format!(
+            "{}: another process is entering files",
+            log.display()
+        ))
+        .hint("run the command again when it is done")
+    })?;
+    let mut entries: Entries = files::read_text(log, MAX_LOG)?.parse().map_err(|error| {
+        Failure::from(error)
+            .context(log.display())
+            .hint("take the incomplete line out: it was never signed")
+    })?;
+    if head.exists() {
+        let note: Note = files::read_text(&head, MAX_TEXT)?
+            .parse()
+            .map_err(|error| Failure::from(error).context(head.display()))?;
+        entries
+            .continues(&note, &key.public())
+            .map_err(|error| Failure::from(error).context(log.display()))?;
+    } else if !entries.digests().is_empty() {
+        return Err(Failure::new(format!(
+            "{}: {} entries and no {}",
+            log.display(),
+            entries.digests().len(),
+            head.display()
+        ))
+        .hint("bring the head back: without it nobody can tell whether entries were taken out"));
+    }
+    let digests: Vec<Digest> = paths
+        .iter()
+        .map(|path| digest(path))
+        .collect::<Result<_>>()?;
+    let mut lines = String::new();
+    for digest in &digests {
+        if !entries.digests().contains(digest) {
+            entries.push(*digest);
+            lines.push_str(&format!("{digest}\n"));
+        }
+    }
+    file.write_all(lines.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(fail)?;
+    let note = entries.checkpoint(&key)?;
+    let mut output = Output::create(&head)?;
+    output.bytes(note.to_string().as_bytes())?;
+    output.finish()?;
+    for (path, digest) in paths.iter().zip(&digests) {
+        let place = entries
+            .digests()
+            .iter()
+            .position(|entered| entered == digest);
+        let proof = place.and_then(|place| entries.prove(place, note.clone()));
+        let mut output = Output::create(&suffixed(path, ".tlog-proof"))?;
+        output.bytes(
+            proof
+                .map(|proof| proof.to_string())
+                .unwrap_or_default()
+                .as_bytes(),
+        )?;
+        output.finish()?;
+    }
+    say(&format!(
+        "{}: {} entries, {} of them new; head in {}",
+        log.display(),
+        entries.digests().len(),
+        lines.len() / 65,
+        head.display()
+    ));
+    Ok(Answer::Yes)
+}
+
+fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// What `verify --json` says.

@@ -10,7 +10,7 @@ use taggant_core::{Error, ErrorKind, Result};
 
 use crate::digest::Digest;
 use crate::note::{Checkpoint, MAX_NOTE, Note, hash, number};
-use crate::signing::{Kind, PublicKey};
+use crate::signing::{Kind, PublicKey, SigningKey};
 use crate::time::Time;
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
@@ -165,6 +165,111 @@ impl FromStr for Proof {
             path,
             checkpoint: checkpoint.parse()?,
         })
+    }
+}
+
+/// A log kept as plain text: one SHA-256 digest a line, in the order entered, lower-case hex. Together with its last signed checkpoint it is all that a log needs to be;
+/// whoever keeps the two files can serve them from anywhere.
+///
+/// ```
+/// use taggant_evidence::{SigningKey, tlog::Entries};
+///
+/// let key = SigningKey::from_seed("log.example/case-1", [7; 32])?;
+/// let mut entries = Entries::default();
+/// entries.push([1; 32].into());
+/// let checkpoint = entries.checkpoint(&key)?;
+/// entries.push([2; 32].into());
+/// entries.continues(&checkpoint, &key.public())?; // nothing was taken out or changed since
+/// # Ok::<(), taggant_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    digests: Vec<Digest>,
+    leaves: Vec<merkle::Hash>,
+}
+
+impl Entries {
+    /// The digests, in order.
+    #[must_use]
+    pub fn digests(&self) -> &[Digest] {
+        &self.digests
+    }
+
+    /// Enters a file by its digest.
+    pub fn push(&mut self, file: Digest) {
+        self.digests.push(file);
+        self.leaves.push(entry(&file));
+    }
+
+    /// The head as it stands, signed by the log's key under its own name.
+    ///
+    /// # Errors
+    /// None for a key that was made; those of [`Note::new`].
+    pub fn checkpoint(&self, key: &SigningKey) -> Result<Note> {
+        let head = Checkpoint {
+            origin: key.name().to_owned(),
+            size: self.leaves.len() as u64,
+            root: merkle::root(&self.leaves).into(),
+        };
+        let mut note = Note::new(&head.to_string())?;
+        note.sign(key);
+        Ok(note)
+    }
+
+    /// The proof that the entry with this number is there, under a checkpoint of as many entries as there are.
+    #[must_use]
+    pub fn prove(&self, index: usize, checkpoint: Note) -> Option<Proof> {
+        let path = merkle::inclusion(&self.leaves, index)?;
+        Some(Proof::new(index as u64, &path, checkpoint))
+    }
+
+    /// Whether the entries begin with those of an earlier checkpoint of `log`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`] for a checkpoint that `log` did not sign, or of entries that are not these; [`ErrorKind::Format`] for a note that is none.
+    pub fn continues(&self, checkpoint: &Note, log: &PublicKey) -> Result<()> {
+        checkpoint.verify(std::slice::from_ref(log))?;
+        let head: Checkpoint = checkpoint.text().parse()?;
+        let earlier = usize::try_from(head.size)
+            .ok()
+            .and_then(|size| self.leaves.get(..size));
+        match earlier {
+            Some(leaves)
+                if head.origin == log.name() && merkle::root(leaves) == *head.root.bytes() =>
+            {
+                Ok(())
+            }
+            _ => Err(Error::new(
+                ErrorKind::Mismatch,
+                format!(
+                    "the {} entries do not continue the checkpoint of {} entries of `{}`: something was taken out or changed",
+                    self.leaves.len(),
+                    head.size,
+                    head.origin.escape_debug()
+                ),
+            )),
+        }
+    }
+}
+
+impl FromStr for Entries {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut entries = Self::default();
+        for (number, line) in (1..).zip(text.split_terminator('\n')) {
+            entries.push(
+                line.parse()
+                    .map_err(|error: Error| error.context(format_args!("line {number}")))?,
+            );
+        }
+        if text.is_empty() || text.ends_with('\n') {
+            return Ok(entries);
+        }
+        Err(Error::new(
+            ErrorKind::Format,
+            format!("line {} has no end", entries.digests.len()),
+        ))
     }
 }
 
@@ -350,7 +455,6 @@ impl PolicyReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signing::SigningKey;
 
     fn key(name: &str) -> SigningKey {
         SigningKey::from_seed(name, [name.len().try_into().unwrap(); 32]).unwrap()
@@ -423,6 +527,65 @@ mod tests {
                 .parse::<Proof>()
                 .is_err()
         );
+    }
+
+    /// P-4: nothing is taken out of a log, put between or changed without its last checkpoint telling.
+    #[test]
+    fn entries_continue_the_checkpoint_they_were_signed_under() {
+        let log = key("log.example");
+        let text: String = (0..7_u8)
+            .map(|n| format!("{}\n", Digest::from([n; 32])))
+            .collect();
+        let entries: Entries = text.parse().unwrap();
+        let before: Entries = text[..65 * 4].parse().unwrap();
+        let note = before.checkpoint(&log).unwrap();
+        entries.continues(&note, &log.public()).unwrap();
+        assert!(
+            entries
+                .continues(&note, &key("other.example").public())
+                .is_err()
+        );
+        let lines: Vec<&str> = text.lines().collect();
+        for out in 0..4 {
+            let rest: String = lines
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| *n != out)
+                .map(|(_, line)| format!("{line}\n"))
+                .collect();
+            let error = rest
+                .parse::<Entries>()
+                .unwrap()
+                .continues(&note, &log.public())
+                .unwrap_err();
+            assert!(error.to_string().contains("do not continue"), "{error}");
+        }
+        assert!(
+            before.digests()[..3]
+                .iter()
+                .map(|digest| format!("{digest}\n"))
+                .collect::<String>()
+                .parse::<Entries>()
+                .unwrap()
+                .continues(&note, &log.public())
+                .is_err()
+        );
+        let whole = entries.checkpoint(&log).unwrap();
+        let proof = entries.prove(5, whole).unwrap();
+        let any = format!("log {}\nquorum none\n", log.public())
+            .parse()
+            .unwrap();
+        assert_eq!(
+            proof
+                .verify(&entry(&Digest::from([5; 32])), &any)
+                .unwrap()
+                .size,
+            7
+        );
+        assert!(entries.prove(7, note).is_none());
+        for bad in ["x\n", &text[1..], &text[..64]] {
+            assert!(bad.parse::<Entries>().is_err());
+        }
     }
 
     #[test]
