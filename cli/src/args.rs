@@ -153,7 +153,7 @@ Two authorities that have nothing to do with each other are needed. The answer o
         /// The file whose existence is to be proven
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: PathBuf,
-        /// Where to write the request; FILE with .tsq if not given
+        /// Where to write the request; FILE with .tsq if not given. An existing file is never replaced
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         out: Option<PathBuf>,
     },
@@ -231,7 +231,7 @@ pub(crate) enum Case {
 
 #[derive(Debug, Group)]
 #[command(after_help = "\
-Nothing is drawn unless an examiner of the trust file signed the plan, two authorities and a log vouch for it, and the beacon's round is later than they do. The trust \
+Nothing is drawn unless an examiner of the trust file signed the plan, two authorities and the witnesses of a log vouch for it, and the beacon's round is later than they do. The trust \
 file names beacons by {\"chain\": NAME, \"genesis\": TIME, \"period\": SECONDS, \"values\": [{\"round\": N, \"value\": HEX}]}.
 
 Exit codes: 0 drawn, 2 could not answer.")]
@@ -248,13 +248,10 @@ pub(crate) struct CaseDraw {
     /// The tlog-proof of the sealed plan
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) proof: Option<PathBuf>,
-    /// The value of the plan's round, in hex, if the trust file does not have it
-    #[arg(long, value_name = "HEX")]
-    pub(crate) beacon: Option<String>,
-    /// The pool of prompts that the plan names
+    /// The pool that the plan names: JSONL, a `prompt` a row
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) pool: PathBuf,
-    /// Where to write what is asked, in order
+    /// Where to write what is asked, in order; an existing file is never replaced
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) out: PathBuf,
 }

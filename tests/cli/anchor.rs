@@ -40,7 +40,7 @@ fn stamped() -> Desk {
 }
 
 fn key(name: &str) -> SigningKey {
-    SigningKey::from_seed(name, [7; 32]).unwrap()
+    SigningKey::from_seed(name, [u8::try_from(name.len()).unwrap(); 32]).unwrap()
 }
 
 /// A proof that `file.txt` is the second of three entries.
@@ -190,6 +190,39 @@ fn one_committed_key_is_opened_and_nothing_else() {
         desk.read("reveal.json")
             .replace("\"index\":", "\"index\":1"),
     );
+    // What the first verifier refuses, the second does not take for the committed key.
+    let opened: serde_json::Value = desk.read("reveal.json").parse().unwrap();
+    let (salt, key) = (
+        opened["salt"].as_str().unwrap(),
+        opened["key"].as_str().unwrap(),
+    );
+    for (from, to) in [
+        (
+            format!("\"salt\":\"{salt}\",\"key\":\"{key}\""),
+            format!(
+                "\"salt\":\"{}\",\"key\":\"{}{key}\"",
+                &salt[..62],
+                &salt[62..]
+            ),
+        ),
+        (
+            format!("\"salt\":\"{salt}\",\"key\":\"{key}\""),
+            format!("\"salt\":\"{salt}{key}\",\"key\":\"\""),
+        ),
+        (
+            "\"forensic\",\"path\":\"2026-12/".to_owned(),
+            "\"forensic/2026-12\",\"path\":\"".to_owned(),
+        ),
+        (key.to_owned(), key.to_uppercase()),
+        ("2048".to_owned(), "2048.0".to_owned()),
+        ("\"index\"".to_owned(), "\"more\":1,\"index\"".to_owned()),
+    ] {
+        let forged = desk.read("reveal.json").replace(&from, &to);
+        assert!(Reveal::from_json(&forged).is_err(), "{from}");
+        desk.write("forged.json", forged);
+        let checked = python(&["reveal", "forged.json", &root], &desk);
+        assert_eq!(checked.status.code(), Some(2), "{from}");
+    }
     let moved = python(&["reveal", "moved.json", &root], &desk);
     assert!(moved.status.code() == Some(1) && Reveal::from_json(&desk.read("moved.json")).is_err());
     // K-3: no root, no sibling.

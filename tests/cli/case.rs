@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use taggant_core::merkle;
+use taggant_evidence::dsse::{Subject, state};
 use taggant_evidence::note::{Checkpoint, Note};
 use taggant_evidence::tlog::{Proof, entry};
-use taggant_evidence::{Digest, Plan, SigningKey};
+use taggant_evidence::{Digest, Plan, SealedPlan, SigningKey, Time};
 
 use crate::{Desk, mode, rows};
 
@@ -25,7 +27,11 @@ fn office() -> Desk {
         .map(|n| json!({"prompt": format!("Question {n}?")}).to_string() + "\n")
         .collect();
     desk.write("pool.jsonl", pool);
-    let mut plan: Value = desk.good("case example").stdout.parse().unwrap();
+    let example = desk
+        .good("case example")
+        .stdout
+        .replace(&"0".repeat(64), &"1".repeat(64));
+    let mut plan: Value = example.parse().unwrap();
     plan["pool"] =
         json!({"sha256": sha256(desk.read("pool.jsonl").as_bytes()), "prompts": 20, "drawn": 5});
     plan["beacon"] = json!({"chain": "test", "round": 3});
@@ -44,8 +50,25 @@ fn office() -> Desk {
             .status();
         assert!(status.unwrap().success());
     }
+    // Round 3 is far off; a test that draws lets it come.
     trust(&desk, "2030-01-01T00:00:00.000Z", "c0ffee");
     desk
+}
+
+/// Lets round 3 come, with this value; returns the time of round 1.
+fn wait(desk: &Desk, value: &str) -> String {
+    let genesis = now().unix_millis() / 1000 * 1000 + 2000 - 60_000;
+    let genesis = Time::from_unix_millis(genesis).unwrap().to_string();
+    trust(desk, &genesis, value);
+    std::thread::sleep(Duration::from_millis(2100));
+    genesis
+}
+
+fn now() -> Time {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    Time::from_unix_millis(u64::try_from(now.as_millis()).unwrap()).unwrap()
 }
 
 /// A trust file whose beacon has its first round at `genesis`.
@@ -55,11 +78,15 @@ fn trust(desk: &Desk, genesis: &str, value: &str) {
     let trust = json!({
         "format": "taggant-trust/1",
         "authorities": [authority("alpha"), authority("beta")],
-        "logs": [format!("log {}", log().public()), "quorum none"],
+        "logs": [format!("log {}", log().public()), format!("witness w {}", witness().public().as_witness()), "quorum w".to_owned()],
         "signers": [{"role": "examiner", "key": desk.read("examiner.txt").trim()}],
         "beacons": [{"chain": "test", "genesis": genesis, "period": 30, "values": [{"round": 3, "value": value}]}],
     });
     desk.write("trust.json", trust.to_string());
+}
+
+fn witness() -> SigningKey {
+    SigningKey::from_seed("witness.example", [8; 32]).unwrap()
 }
 
 fn log() -> SigningKey {
@@ -80,11 +107,17 @@ fn anchor(desk: &Desk, file: &str) {
             .status();
         assert!(stamp.unwrap().success());
     }
+    enter(desk, file);
+}
+
+/// Enters a file in the log, where a witness sees it now.
+fn enter(desk: &Desk, file: &str) {
     let leaf = entry(&sha256(&fs::read(desk.path(file)).unwrap()));
     let mut tree = merkle::Tree::default();
     tree.push(leaf);
     let mut note = Note::new(&Checkpoint::of("log.example", &tree).unwrap().to_string()).unwrap();
     note.sign(&log());
+    note.cosign(&witness(), now());
     desk.write("plan.tlog-proof", Proof::new(0, &[], note).to_string());
 }
 
@@ -112,10 +145,16 @@ fn what_is_asked_is_drawn_after_the_plan_is_sealed() {
         ran.stderr
     );
     anchor(&desk, "plan.dsse.json");
+    let genesis = wait(&desk, "c0ffee");
     desk.good(DRAW);
-    let asked = rows(&desk.read("asked.jsonl"));
-    assert_eq!(asked.len(), 5);
-    for row in &asked {
+    let first = desk.read("asked.jsonl");
+    let lines = rows(&first);
+    let (head, asked) = lines.split_first().unwrap();
+    assert_eq!(
+        (&head["value"], &head["round"], asked.len()),
+        (&json!("c0ffee"), &json!(3), 5)
+    );
+    for row in asked {
         let place = row["row"].as_u64().unwrap();
         assert_eq!(row["prompt"], format!("Question {}?", place - 1));
         assert_eq!(row["seeds"].as_array().unwrap().len(), 2);
@@ -130,19 +169,19 @@ fn what_is_asked_is_drawn_after_the_plan_is_sealed() {
         );
     }
     assert_eq!(theirs.len(), 5);
-    // The same again, to the bit; another value, another draw.
-    let first = desk.read("asked.jsonl");
-    desk.good(DRAW);
-    assert_eq!(desk.read("asked.jsonl"), first);
-    trust(&desk, "2030-01-01T00:00:00.000Z", "c0ffef");
-    desk.good(DRAW);
-    assert_ne!(desk.read("asked.jsonl"), first);
-    let ran = desk.run(&format!("{DRAW} --beacon c0ffee"));
+    // The same again, to the bit; another value, another draw; and no draw takes another's place.
+    desk.good(&DRAW.replace("asked", "again"));
+    assert_eq!(desk.read("again.jsonl"), first);
+    trust(&desk, &genesis, "c0ffef");
+    desk.good(&DRAW.replace("asked", "other"));
+    assert_ne!(rows(&desk.read("other.jsonl"))[1..], *asked);
+    let ran = desk.run(DRAW);
     assert!(
-        ran.code == 2 && ran.stderr.contains("not the one in the trust file"),
+        ran.code == 2 && ran.stderr.contains("asked.jsonl"),
         "{}",
         ran.stderr
     );
+    assert_eq!(desk.read("asked.jsonl"), first);
 }
 
 /// P-2 and P-3: no draw before every proof holds, and none from a value that could have been known.
@@ -179,20 +218,82 @@ fn nothing_is_drawn_from_a_plan_that_was_not_sealed_in_time() {
         &DRAW.replace("plan.dsse.json", "plan.json"),
         "not a DSSE envelope",
     );
-    refused(&DRAW.replace("pool.jsonl", "other.jsonl"), "the plan names");
-    refused(&format!("{DRAW} --beacon C0"), "not lower-case hex");
     // Sealed again, the same plan is another file, which nobody stamped.
     desk.write("again.dsse.json", desk.read("plan.dsse.json") + "\n");
     refused(
         &DRAW.replace("plan.dsse.json", "again.dsse.json"),
         "the token is over",
     );
+    // Before the round, and before anybody looked its value up.
+    refused(DRAW, "wait for the round");
+    let known = desk.read("trust.json");
+    desk.write("trust.json", known.replace("\"round\":3", "\"round\":4"));
+    refused(DRAW, "has no value of round 3");
+    desk.write("trust.json", known.replace("\"test\"", "\"other\""));
+    refused(DRAW, "has no beacon `test`");
+    desk.write("trust.json", known.replace("quorum w", "quorum none"));
+    refused(DRAW, "asks for no witness");
     // A round of before, whatever its value.
     trust(&desk, "2026-01-01T00:00:00.000Z", "c0ffee");
     refused(DRAW, "could have known the value");
-    let no_beacon = desk.read("trust.json").replace("\"test\"", "\"other\"");
-    desk.write("trust.json", no_beacon);
-    refused(DRAW, "has no beacon `test`");
+    let genesis = wait(&desk, "c0ffee");
+    refused(&DRAW.replace("pool.jsonl", "other.jsonl"), "the plan names");
+    // Stamped in time and kept back from the log until the value was known: the plan that would have been chosen among many.
+    enter(&desk, "plan.dsse.json");
+    trust(&desk, &genesis, "c0ffee");
+    refused(DRAW, "was seen in its log by");
+}
+
+/// What was settled is what is read: other subjects, lists for objects, other rows than prompts.
+#[test]
+fn a_plan_and_its_pool_are_what_they_say() {
+    let desk = office();
+    let key = SigningKey::from_json(&desk.read("ann.key")).unwrap();
+    let keys = [key.public()];
+    let plan = Plan::from_json(&desk.read("plan.json")).unwrap();
+    let sealed = plan.seal(&key).unwrap();
+    assert!(SealedPlan::from_json(sealed.to_json().as_bytes(), &keys).is_ok());
+    let mut other = state(vec![Subject::new("anything", sha256(b"x"))], &plan).unwrap();
+    other.sign(&key);
+    let error = SealedPlan::from_json(other.to_json().as_bytes(), &keys)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("other files than the plan names"), "{error}");
+    let mut list: Value = desk.read("plan.json").parse().unwrap();
+    list["budget"] = json!([2000, 512_000]);
+    let error = Plan::from_json(&list.to_string()).unwrap_err().to_string();
+    assert!(
+        error.contains("a list stands where an object should be"),
+        "{error}"
+    );
+
+    for row in [
+        "5",
+        "[]",
+        "{\"p\":1}",
+        "{\"prompt\":7}",
+        "{\"prompt\":\"x\",\"system\":\"y\"}",
+    ] {
+        desk.write("odd.jsonl", format!("{row}\n"));
+        let mut plan: Value = desk.read("plan.json").parse().unwrap();
+        plan["pool"] =
+            json!({"sha256": sha256(desk.read("odd.jsonl").as_bytes()), "prompts": 1, "drawn": 1});
+        desk.write("odd.json", plan.to_string());
+        let _ = fs::remove_file(desk.path("odd.dsse.json"));
+        desk.good("case seal --plan odd.json --signer ann.key --out odd.dsse.json");
+        anchor(&desk, "odd.dsse.json");
+        wait(&desk, "c0ffee");
+        let ran = desk.run(
+            &DRAW
+                .replace("plan.dsse.json", "odd.dsse.json")
+                .replace("pool.jsonl", "odd.jsonl"),
+        );
+        assert!(
+            ran.code == 2 && ran.stderr.contains("odd.jsonl, row 1"),
+            "{row}: {}",
+            ran.stderr
+        );
+    }
 }
 
 /// P-1: silence is never a choice.
@@ -231,13 +332,27 @@ fn a_plan_without_one_of_its_fields_is_no_plan() {
         ("/suspects", json!([]), "suspects: empty"),
         ("/keys", json!([]), "keys: empty"),
         ("/pool/drawn", json!(21), "21 of 20"),
-        ("/budget/requests", json!(9), "the plan asks 10 times"),
+        ("/budget/requests", json!(9), "the plan asks for 10"),
+        ("/budget/tokens", json!(9), "the plan asks for 2560"),
+        (
+            "/stopping",
+            json!({"fixed": {"answers": 4_000_000_000_u32}}),
+            "at most 1073741824",
+        ),
+        (
+            "/sensitivity/0/statistic",
+            json!(""),
+            "sensitivity: a text of 0 bytes",
+        ),
+        ("/power/units", json!(0), "above 0"),
         (
             "/propositions/alternatives",
             json!([]),
             "alternatives: empty",
         ),
         ("/deviations", json!(" "), "deviations: a text of 1 bytes"),
+        ("/mark", json!("0".repeat(64)), "mark: 64 zeros"),
+        ("/keys/0/epoch", json!("0".repeat(64)), "keys: 64 zeros"),
         ("/beacon/round", json!(0), "count from 1"),
         ("/sampling/top_p", json!("0"), "top_p"),
         ("/case", json!("a b"), "plan, case"),

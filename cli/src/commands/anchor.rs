@@ -52,8 +52,13 @@ pub(super) fn digest(path: &Path) -> Result<Digest> {
 }
 
 fn ask(file: &Path, out: Option<&Path>) -> Result<Answer> {
+    if files::is_stream(file) && out.is_none() {
+        return Err(
+            Failure::new("a request over standard input has no name").hint("name it with --out")
+        );
+    }
     let out = out.map_or_else(|| suffixed(file, ".tsq"), Path::to_owned);
-    let mut output = Output::create(&out)?;
+    let mut output = Output::fresh(&out)?;
     output.bytes(&request(&digest(file)?))?;
     output.finish()?;
     say(&format!(
@@ -170,7 +175,6 @@ struct Answered {
 struct StampLine {
     authority: String,
     time: Time,
-    root: Digest,
 }
 
 #[derive(Serialize)]
@@ -178,7 +182,14 @@ struct LogLine {
     origin: String,
     index: u64,
     size: u64,
-    witnesses: Vec<String>,
+    seen: Option<Time>,
+    witnesses: Vec<WitnessLine>,
+}
+
+#[derive(Serialize)]
+struct WitnessLine {
+    name: String,
+    time: Time,
 }
 
 /// The trust file at `path`.
@@ -256,7 +267,12 @@ fn answered(sha256: Digest, anchors: Anchors, missing: Vec<String>) -> Answered 
         origin: logged.log,
         index: logged.index,
         size: logged.size,
-        witnesses: logged.witnesses.into_iter().map(|(name, _)| name).collect(),
+        seen: logged.seen,
+        witnesses: logged
+            .witnesses
+            .into_iter()
+            .map(|(name, time)| WitnessLine { name, time })
+            .collect(),
     };
     Answered {
         sha256,
@@ -268,7 +284,6 @@ fn answered(sha256: Digest, anchors: Anchors, missing: Vec<String>) -> Answered 
             .map(|stamp| StampLine {
                 authority: stamp.authority,
                 time: stamp.time,
-                root: stamp.root,
             })
             .collect(),
         missing,
@@ -288,11 +303,14 @@ fn words(
     }
     if let Some(logged) = &anchors.logged {
         output.line(&format!(
-            "  entry {} of {} in {}, seen by {} witnesses",
+            "  entry {} of {} in {}, seen by {} witnesses{}",
             logged.index,
             logged.size,
             logged.log,
-            logged.witnesses.len()
+            logged.witnesses.len(),
+            logged
+                .seen
+                .map_or_else(String::new, |time| format!(", a quorum by {time}"))
         ))?;
     }
     output.line(&match anchors.time() {

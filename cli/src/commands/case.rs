@@ -2,9 +2,13 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::time::SystemTime;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
-use taggant_evidence::{Digest, Plan, Ready, SealedPlan, SignerRole, SigningKey};
+use sha2::{Digest as _, Sha256};
+use taggant_evidence::plan::{MAX_PLAN, Round, Stopping};
+use taggant_evidence::{Digest, Plan, Ready, SealedPlan, SignerRole, SigningKey, Time};
 use zeroize::Zeroizing;
 
 use super::anchor::{self, Proofs};
@@ -13,13 +17,13 @@ use crate::args::{Case, CaseDraw};
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::output::say;
-use crate::rows::Lines;
+use crate::rows;
 
 /// A plan with every field, to be filled in.
 const EXAMPLE: &str = include_str!("case/plan.json");
 
-/// Largest plan read, sealed or not.
-const MAX_PLAN: u64 = 1 << 24;
+/// Largest pool read.
+const MAX_POOL: u64 = 1 << 30;
 
 pub(crate) fn run(command: &Case) -> Result<Answer> {
     match command {
@@ -52,20 +56,15 @@ fn signer(name: &str, out: &Path) -> Result<Answer> {
 }
 
 fn seal(plan: &Path, signer: &Path, out: &Path) -> Result<Answer> {
-    let text = files::read_text(plan, MAX_PLAN)?;
+    let text = files::read_text(plan, MAX_PLAN as u64)?;
     let parsed =
         Plan::from_json(&text).map_err(|error| Failure::from(error).context(plan.display()))?;
     let key = files::read_signer(signer)?;
     let sealed = parsed.seal(&key)?;
     let mut output = Output::fresh(out)?;
-    output.bytes(sealed.envelope().to_json().as_bytes())?;
+    output.bytes(sealed.to_json().as_bytes())?;
     output.finish()?;
-    say(&format!(
-        "{}: sealed by {}, digest {}",
-        out.display(),
-        key.name(),
-        sealed.digest()
-    ));
+    say(&format!("{}: sealed by {}", out.display(), key.name()));
     say(&format!(
         "next: have it time-stamped (`taggant anchor request {}`) before round {} of {}",
         out.display(),
@@ -77,51 +76,63 @@ fn seal(plan: &Path, signer: &Path, out: &Path) -> Result<Answer> {
 
 fn draw(args: &CaseDraw) -> Result<Answer> {
     let trust = anchor::trust(&args.trust)?;
+    // Read once: what is checked is what is drawn from.
     let mut bytes = Vec::new();
     files::open(&args.plan)?
-        .take(MAX_PLAN)
+        .take(MAX_PLAN as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| Failure::io(&args.plan, &error))?;
     let plan = SealedPlan::from_json(&bytes, &trust.keys(SignerRole::Examiner))
         .map_err(|error| Failure::from(error).context(args.plan.display()))?;
-    let proofs = Proofs::read(&args.token, args.proof.as_deref())?;
-    let anchors = proofs.check(&trust, &anchor::digest(&args.plan)?)?;
-    let value = args
-        .beacon
-        .as_deref()
-        .map(|hex| {
-            base16ct::lower::decode_vec(hex).map_err(|_| {
-                Failure::new("--beacon is not lower-case hex")
-                    .hint("give the round's value as the beacon prints it")
-            })
-        })
-        .transpose()?;
-    let ready = trust.ready(&plan, &anchors, value.as_deref())?;
-    let pool = pool(&args.pool, &plan)?;
-    let mut output = Output::create(&args.out)?;
-    for row in rows(&plan, &ready, &pool)? {
-        output.line(&row.to_string())?;
+    let anchors = Proofs::read(&args.token, args.proof.as_deref())?.check(&trust, &plan.file())?;
+    let ready = trust.ready(&plan, &anchors)?;
+    let now = clock()?;
+    if now < ready.round {
+        return Err(Failure::new(format!(
+            "round {} is of {}, and it is {now}",
+            plan.plan().beacon.round,
+            ready.round
+        ))
+        .hint("wait for the round: a value that is known before it is none"));
     }
+    let pool = pool(&args.pool, &plan)?;
+    let mut output = Output::fresh(&args.out)?;
+    output.line(&head(&plan, &ready).to_string())?;
+    for_each_row(&plan, &ready, &pool, |row| output.line(&row.to_string()))?;
     output.finish()?;
+    let Round { chain, round } = &plan.plan().beacon;
     say(&format!(
-        "{}: {} prompts, drawn by round {} of {} ({}), after the plan was sealed by {}",
+        "{}: {} prompts, drawn by round {round} of {chain} ({}), after the plan was sealed by {}",
         args.out.display(),
         plan.plan().pool.drawn,
-        plan.plan().beacon.round,
-        plan.plan().beacon.chain,
         ready.round,
         ready.sealed
     ));
-    if !ready.looked_up {
-        say("note: the trust file does not have the round's value, so it was taken as given");
-    }
     Ok(Answer::Yes)
 }
 
-/// The pool's rows, which must be those that the plan names.
+fn clock() -> Result<Time> {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Ok(Time::from_unix_millis(
+        u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+    )?)
+}
+
+/// A row of the pool: a prompt and nothing else, because nothing else would be asked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PoolRow {
+    prompt: String,
+}
+
+/// The pool's prompts, which must be those that the plan names.
 fn pool(path: &Path, plan: &SealedPlan) -> Result<Vec<String>> {
     let wanted = &plan.plan().pool;
-    let found: Digest = anchor::digest(path)?;
+    let text = files::read_text(path, MAX_POOL)?;
+    let found: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    let found = Digest::from(found);
     if found != wanted.sha256 {
         return Err(Failure::new(format!(
             "{}: SHA-256 {found}; the plan names {}",
@@ -130,42 +141,61 @@ fn pool(path: &Path, plan: &SealedPlan) -> Result<Vec<String>> {
         ))
         .hint("give the pool that was sealed with the plan"));
     }
-    let mut lines = Lines::new(files::open(path)?);
-    let mut rows = Vec::new();
-    while let Some((_, line)) = lines.next().map_err(|error| Failure::io(path, &error))? {
-        rows.push(line?.to_owned());
-    }
-    if rows.len() != wanted.prompts as usize {
+    let prompts = (1..)
+        .zip(text.lines().filter(|line| !line.trim().is_empty()))
+        .map(|(number, line)| {
+            let row: PoolRow = rows::parse(line).map_err(|failure: Failure| {
+                failure.context(format_args!("{}, row {number}", path.display()))
+            })?;
+            Ok(row.prompt)
+        })
+        .collect::<Result<Vec<String>>>()?;
+    if prompts.len() != wanted.prompts as usize {
         return Err(Failure::new(format!(
             "{}: {} rows; the plan names {}",
             path.display(),
-            rows.len(),
+            prompts.len(),
             wanted.prompts
         )));
     }
-    Ok(rows)
+    Ok(prompts)
+}
+
+/// The first line: what the draw follows from.
+fn head(plan: &SealedPlan, ready: &Ready) -> Value {
+    let Round { chain, round } = &plan.plan().beacon;
+    json!({
+        "format": "taggant-asked/1",
+        "plan": plan.digest(),
+        "chain": chain,
+        "round": round,
+        "value": base16ct::lower::encode_string(&ready.value),
+        "sealed": ready.sealed,
+        "seen": ready.seen,
+    })
 }
 
 /// What is asked, in order: every row of the pool that was drawn, with the seeds of its answers.
-fn rows(plan: &SealedPlan, ready: &Ready, pool: &[String]) -> Result<Vec<Value>> {
+fn for_each_row(
+    plan: &SealedPlan,
+    ready: &Ready,
+    pool: &[String],
+    mut take: impl FnMut(Value) -> Result<()>,
+) -> Result<()> {
     let plan = plan.plan();
     let answers = match plan.stopping {
-        taggant_evidence::plan::Stopping::Fixed { answers }
-        | taggant_evidence::plan::Stopping::Sequential { answers } => answers,
+        Stopping::Fixed { answers } | Stopping::Sequential { answers } => answers,
     };
-    let mut number = 0;
-    ready
-        .draw
-        .some("prompts", plan.pool.drawn, plan.pool.prompts)
-        .into_iter()
-        .map(|place| {
-            let row: Value = serde_json::from_str(&pool[place as usize])
-                .map_err(|_| Failure::new(format!("pool, row {}: not JSON", place + 1)))?;
-            let seeds: Vec<u64> = (0..answers)
-                .map(|answer| ready.draw.seed("seeds", number * answers + answer))
-                .collect();
-            number += 1;
-            Ok(json!({"row": place + 1, "prompt": row["prompt"], "seeds": seeds}))
-        })
-        .collect()
+    // A plan asks at most 2^30 times, so the numbers of its seeds fit.
+    for (number, place) in (0..).zip(
+        ready
+            .draw
+            .some("prompts", plan.pool.drawn, plan.pool.prompts),
+    ) {
+        let seeds: Vec<u64> = (0..answers)
+            .map(|answer| ready.draw.seed("seeds", number * answers + answer))
+            .collect();
+        take(json!({"row": place + 1, "prompt": pool[place as usize], "seeds": seeds}))?;
+    }
+    Ok(())
 }

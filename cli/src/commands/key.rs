@@ -147,7 +147,10 @@ fn commit(
             "note: no key of this epoch was derived yet, so only controls and decoys are committed to",
         );
     }
-    say("next: have the root time-stamped before anything is served under these keys");
+    say(&format!(
+        "next: have it time-stamped (`taggant anchor request {}`) before anything is served under these keys",
+        out.display()
+    ));
     Ok(Answer::Yes)
 }
 
@@ -168,9 +171,14 @@ fn reveal(epoch: &Path, key: &Path, out: &Path) -> Result<Answer> {
         reveal.size(),
         base16ct::lower::encode_string(&reveal.root())
     ));
-    say(
-        "note: whoever reads it can write text under this key; what is to count must be time-stamped before",
-    );
+    say(match reveal.key().path().role() {
+        Role::Pseudonym => {
+            "note: whoever reads it can look up every account id and open every salted field; give it to a custodian alone"
+        }
+        _ => {
+            "note: whoever reads it can write text under this key; what is to count must be time-stamped before"
+        }
+    });
     Ok(Answer::Yes)
 }
 

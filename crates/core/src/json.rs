@@ -60,7 +60,7 @@ impl RootKey {
         let file: RootFile<'_> = secret_json(text, "root key file")?;
         check_format(file.format, ROOT_FORMAT, ErrorKind::Key)?;
         Ok(Self::in_family(
-            file.family.parse()?,
+            unquoted(file.family, "family")?,
             *secret_hex(file.key)?,
         ))
     }
@@ -88,8 +88,8 @@ impl LeafKey {
         let file: LeafFile<'_> = secret_json(text, "key file")?;
         check_format(file.format, KEY_FORMAT, ErrorKind::Key)?;
         Ok(Self::from_parts(
-            file.family.parse()?,
-            file.path.parse()?,
+            unquoted(file.family, "family")?,
+            unquoted(file.path, "path")?,
             *secret_hex(file.salt)?,
             *secret_hex(file.key)?,
         ))
@@ -107,6 +107,16 @@ fn secret_json<'a, T: Deserialize<'a>>(text: &'a str, what: &str) -> Result<T> {
             format!("line {}, column {}", error.line(), error.column())
         };
         Error::new(ErrorKind::Key, format!("not a {what}: {fault}"))
+    })
+}
+
+/// Reads a field of a file that holds a secret: the secret may stand in the wrong field, so what stands there is not quoted.
+fn unquoted<T: std::str::FromStr<Err = Error>>(text: &str, field: &str) -> Result<T> {
+    text.parse().map_err(|error: Error| {
+        Error::new(
+            error.kind(),
+            format!("the file's {field} of {} bytes is none", text.len()),
+        )
     })
 }
 
@@ -448,8 +458,8 @@ impl Reveal {
             ));
         }
         let key = LeafKey::from_parts(
-            file.family.parse()?,
-            file.path.parse()?,
+            unquoted(file.family, "family")?,
+            unquoted(file.path, "path")?,
             *secret_hex(file.salt)?,
             *secret_hex(file.key)?,
         );

@@ -1,9 +1,12 @@
 //! Opening one leaf of an epoch (SPEC.md §2.7): its key and salt, and the path that leads from its commitment to the epoch's root.
 
-use crate::commit::Epoch;
+use crate::commit::{CONTROLS, Epoch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::LeafKey;
 use crate::merkle::{self, Hash};
+
+/// Leaves of the smallest epoch: its controls and as many decoys.
+const LEAST: u64 = (2 * CONTROLS).next_power_of_two() as u64;
 
 /// A leaf key shown to have been committed to. It discloses this leaf and nothing else of the tree, and from then on anyone can write
 /// text under the key.
@@ -33,7 +36,12 @@ impl Epoch {
     /// # Errors
     /// [`ErrorKind::Mismatch`] when the epoch does not commit to the key.
     pub fn reveal(&self, key: &LeafKey) -> Result<Reveal> {
-        let place = self.leaves().binary_search(&key.commitment()).ok();
+        let same = key.family() == self.family() && key.path().epoch() == self.label();
+        let place = self
+            .leaves()
+            .binary_search(&key.commitment())
+            .ok()
+            .filter(|_| same);
         let opened =
             place.and_then(|index| Some((index, merkle::inclusion(&self.hashes(), index)?)));
         let (index, path) = opened.ok_or_else(|| {
@@ -69,7 +77,8 @@ impl Reveal {
     ) -> Result<Self> {
         let leaf = merkle::leaf(&key.commitment());
         // An epoch's tree is full; a root by itself does not say how many leaves it has.
-        let full = size.is_power_of_two() && path.len() == size.trailing_zeros() as usize;
+        let full =
+            size.is_power_of_two() && size >= LEAST && path.len() == size.trailing_zeros() as usize;
         if full && merkle::includes(&root, size, index, &leaf, &path) {
             return Ok(Self {
                 key,
@@ -102,7 +111,7 @@ impl Reveal {
         self.index
     }
 
-    /// The epoch's leaves.
+    /// The epoch's leaves, as many as its file says; the root by itself does not.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size

@@ -70,10 +70,10 @@ impl Draw {
             .collect()
     }
 
-    /// The 64-bit seed with this number, for a request's sampling.
+    /// The seed with this number, for a request's sampling: 53 bits, which every JSON reader and every interface takes.
     #[must_use]
     pub fn seed(&self, purpose: &str, number: u32) -> u64 {
-        self.block(purpose, number)[0]
+        self.block(purpose, number)[0] >> 11
     }
 
     fn block(&self, purpose: &str, number: u32) -> [u64; 4] {

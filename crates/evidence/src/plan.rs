@@ -6,14 +6,21 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Deserializer;
+use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use taggant_core::{CONTROLS, Error, ErrorKind, Result, check_label};
 
 use crate::digest::{Digest, Parsed};
 use crate::dsse::{Envelope, Predicate, Subject, state, stated};
 use crate::signing::{PublicKey, SigningKey};
+
+/// Most requests of a plan.
+pub const MAX_REQUESTS: u32 = 1 << 30;
+
+/// Most suspects, or keys.
+pub const MAX_LIST: usize = 1024;
 
 /// Longest text of a plan's field, in bytes.
 pub const MAX_TEXT: usize = 16_384;
@@ -349,6 +356,14 @@ impl<'de> Deserialize<'de> for Decimal {
     }
 }
 
+/// A plan as bare JSON.
+#[derive(Serialize, Deserialize)]
+struct Shape(Value);
+
+impl Predicate for Shape {
+    const TYPE: &'static str = Plan::TYPE;
+}
+
 impl Predicate for Plan {
     const TYPE: &'static str = "urn:taggant:plan:v1";
 }
@@ -359,8 +374,9 @@ impl Plan {
     /// # Errors
     /// [`ErrorKind::Format`], naming the field that is missing, unknown or wrong.
     pub fn from_json(text: &str) -> Result<Self> {
-        let plan: Self = serde_json::from_str(text)
-            .map_err(|error| Error::new(ErrorKind::Format, format!("not a plan: {error}")))?;
+        let wrong = |error| Error::new(ErrorKind::Format, format!("not a plan: {error}"));
+        let plan: Self = serde_json::from_str(text).map_err(wrong)?;
+        check_shape::<Self>(serde_json::from_str(text).map_err(wrong)?)?;
         plan.check()?;
         Ok(plan)
     }
@@ -390,10 +406,14 @@ impl Plan {
             ("controls.negative", &self.controls.negative),
             ("controls.positive", &self.controls.positive),
         ];
+        let sensitivity = self
+            .sensitivity
+            .iter()
+            .map(|test| ("sensitivity", &test.statistic));
         let listed = lists
             .iter()
             .flat_map(|(field, list)| list.iter().map(|text| (*field, text)));
-        for (field, text) in texts.into_iter().chain(listed) {
+        for (field, text) in texts.into_iter().chain(listed).chain(sensitivity) {
             if text.trim().is_empty() || text.len() > MAX_TEXT {
                 return wrong(
                     field,
@@ -415,6 +435,32 @@ impl Plan {
         ] {
             if count == 0 {
                 return wrong(field, "empty; at least one is needed".to_owned());
+            }
+            if count > MAX_LIST {
+                return wrong(field, format!("{count}; at most {MAX_LIST} are allowed"));
+            }
+        }
+        let digests = [
+            ("mark", self.mark),
+            ("scorer.source", self.scorer.source),
+            ("scorer.binary", self.scorer.binary),
+            ("tokenizer", self.tokenizer),
+            ("pool.sha256", self.pool.sha256),
+        ];
+        let keys = self
+            .keys
+            .iter()
+            .flat_map(|key| [("keys", key.commitment), ("keys", key.epoch)]);
+        let suspects = self
+            .suspects
+            .iter()
+            .map(|suspect| ("suspects", suspect.identity));
+        for (field, digest) in digests.into_iter().chain(keys).chain(suspects) {
+            if digest == Digest::default() {
+                return wrong(
+                    field,
+                    "64 zeros, which is the example's placeholder and no digest".to_owned(),
+                );
             }
         }
         for (index, suspect) in self.suspects.iter().enumerate() {
@@ -471,34 +517,81 @@ impl Plan {
         if self.beacon.round == 0 {
             return wrong("beacon.round", "0; rounds count from 1".to_owned());
         }
-        let asked = u64::from(self.pool.drawn) * u64::from(answers) * self.suspects.len() as u64;
-        if self.budget.requests < asked {
+        // Whole numbers of any size, so that no product wraps.
+        let asked = u128::from(self.pool.drawn) * u128::from(answers) * self.suspects.len() as u128;
+        if asked > u128::from(MAX_REQUESTS) {
             return wrong(
-                "budget.requests",
-                format!("{}; the plan asks {asked} times", self.budget.requests),
+                "stopping",
+                format!("the plan asks {asked} times; at most {MAX_REQUESTS} are possible"),
+            );
+        }
+        let tokens = asked * u128::from(self.sampling.max_tokens);
+        for (field, budget, needed) in [
+            ("budget.requests", self.budget.requests, asked),
+            ("budget.tokens", self.budget.tokens, tokens),
+        ] {
+            if u128::from(budget) < needed {
+                return wrong(field, format!("{budget}; the plan asks for {needed}"));
+            }
+        }
+        for (index, key) in self.keys.iter().enumerate() {
+            if self.keys[..index].contains(key) {
+                return wrong("keys", format!("{} stands there twice", key.commitment));
+            }
+        }
+        if self.power.units == 0
+            || self.power.effect.value() <= 0.0
+            || self.sampling.temperature.value() > 100.0
+        {
+            return wrong(
+                "power and sampling",
+                "units and effect must be above 0, the temperature at most 100".to_owned(),
             );
         }
         Ok(())
     }
 
-    /// Seals the plan: a signed statement about the files it rests on (pool, mark record).
-    ///
-    /// # Errors
-    /// [`ErrorKind::Format`] for a plan that breaks a rule.
-    pub fn seal(&self, key: &SigningKey) -> Result<SealedPlan> {
-        self.check()?;
-        let subjects = vec![
+    /// The files that a plan rests on, which its statement is about.
+    fn subjects(&self) -> Vec<Subject> {
+        vec![
             Subject::new("pool", self.pool.sha256),
             Subject::new("mark", self.mark),
-        ];
-        let mut envelope = state(subjects, self)?;
-        envelope.sign(key);
-        Ok(SealedPlan {
-            digest: payload_digest(&envelope),
-            envelope,
-            plan: self.clone(),
-        })
+        ]
     }
+
+    /// Seals the plan: a signed statement about the files it rests on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] for a plan that breaks a rule, [`ErrorKind::Limit`] for one that would be longer than [`MAX_PLAN`] when sealed.
+    pub fn seal(&self, key: &SigningKey) -> Result<Envelope> {
+        self.check()?;
+        let mut envelope = state(self.subjects(), self)?;
+        envelope.sign(key);
+        let length = envelope.to_json().len();
+        if length > MAX_PLAN {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!("a sealed plan of {length} bytes; at most {MAX_PLAN} are read"),
+            ));
+        }
+        Ok(envelope)
+    }
+}
+
+/// Longest sealed plan, in bytes.
+pub const MAX_PLAN: usize = 1 << 24;
+
+/// Refuses JSON that says the same in another shape, such as a list in place of an object: a plan's fields have names.
+fn check_shape<T: DeserializeOwned + Serialize>(value: Value) -> Result<()> {
+    let parsed: T = serde_json::from_value(value.clone())
+        .map_err(|error| Error::new(ErrorKind::Format, format!("not a plan: {error}")))?;
+    if serde_json::to_value(&parsed).ok() == Some(value) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Format,
+        "not a plan: a list stands where an object should be",
+    ))
 }
 
 /// A plan whose signatures were verified.
@@ -507,21 +600,38 @@ pub struct SealedPlan {
     envelope: Envelope,
     plan: Plan,
     digest: Digest,
+    file: Digest,
 }
 
 impl SealedPlan {
     /// Reads a sealed plan that at least one of `keys` signed.
     ///
     /// # Errors
-    /// As [`stated`], and [`ErrorKind::Format`] for a plan that breaks a rule.
+    /// As [`stated`]; [`ErrorKind::Format`] for a plan that breaks a rule, or a statement about other files than those the plan names; [`ErrorKind::Limit`] above [`MAX_PLAN`] bytes.
     pub fn from_json(bytes: &[u8], keys: &[PublicKey]) -> Result<Self> {
+        if bytes.len() > MAX_PLAN {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!("a sealed plan of more than {MAX_PLAN} bytes"),
+            ));
+        }
         let envelope = Envelope::from_json(bytes)?;
-        let (_, plan) = stated::<Plan>(&envelope, keys, 1)?;
+        let (_, shape) = stated::<Shape>(&envelope, keys, 1)?;
+        check_shape::<Plan>(shape.0)?;
+        let (subjects, plan) = stated::<Plan>(&envelope, keys, 1)?;
         plan.check()?;
+        if subjects != plan.subjects() {
+            return Err(Error::new(
+                ErrorKind::Format,
+                "a sealed plan whose statement is about other files than the plan names",
+            ));
+        }
+        let hash: [u8; 32] = Sha256::digest(bytes).into();
         Ok(Self {
             digest: payload_digest(&envelope),
             envelope,
             plan,
+            file: hash.into(),
         })
     }
 
@@ -535,6 +645,12 @@ impl SealedPlan {
     #[must_use]
     pub fn envelope(&self) -> &Envelope {
         &self.envelope
+    }
+
+    /// SHA-256 of the envelope's file, which is what is stamped and entered in logs.
+    #[must_use]
+    pub fn file(&self) -> Digest {
+        self.file
     }
 
     /// The digest that stands for the plan in draws and transcripts: that of what is signed, which a further signature does not change.

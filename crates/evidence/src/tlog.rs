@@ -37,6 +37,8 @@ pub struct Logged {
     pub size: u64,
     /// Witnesses whose cosignatures were verified, by name and time.
     pub witnesses: Vec<(String, Time)>,
+    /// When the policy's quorum of witnesses had seen the entry; none under a policy that asks for no witness.
+    pub seen: Option<Time>,
 }
 
 /// The leaf under which a file stands in a log: that of its SHA-256 digest (SPEC.md §4.1).
@@ -89,13 +91,26 @@ impl Proof {
             .iter()
             .filter_map(|signed| Some((signed.key.name().to_owned(), signed.time?)))
             .collect();
-        let seen = |key: &PublicKey| signed.iter().any(|signed| signed.key == key);
-        if !policy.holds(policy.quorum, &seen) {
+        // The quorum as it was at a time: the first at which it holds is when enough of them had seen it.
+        let by = |time: Time| {
+            let seen = |key: &PublicKey| {
+                signed
+                    .iter()
+                    .any(|signed| signed.key == key && signed.time.is_some_and(|at| at <= time))
+            };
+            policy.holds(policy.quorum, &seen)
+        };
+        let mut times: Vec<Time> = signed.iter().filter_map(|signed| signed.time).collect();
+        times.sort_unstable();
+        let seen = times.into_iter().find(|time| by(*time));
+        if seen.is_none() && !policy.holds(policy.quorum, &|_| false) {
             return Err(unproven(format_args!(
                 "{} witnesses cosigned the checkpoint, too few for the policy's quorum",
                 witnesses.len()
             )));
         }
+        // A quorum of none holds before anyone has seen anything.
+        let seen = seen.filter(|_| !policy.holds(policy.quorum, &|_| false));
         let path: Vec<merkle::Hash> = self.path.iter().map(|hash| *hash.bytes()).collect();
         if !merkle::includes(root.bytes(), size, self.index, leaf, &path) {
             return Err(unproven(format_args!(
@@ -108,6 +123,7 @@ impl Proof {
             index: self.index,
             size,
             witnesses,
+            seen,
         })
     }
 }
@@ -278,7 +294,7 @@ impl FromStr for Entries {
 /// ```
 /// use taggant_evidence::{SigningKey, tlog::Policy};
 ///
-/// let key = |name| SigningKey::from_seed(name, [7; 32]).map(|key| key.public());
+/// let key = |name: &str| SigningKey::from_seed(name, [name.len() as u8; 32]).map(|key| key.public());
 /// let policy = format!("log {}\nwitness w {}\nquorum w\n", key("log.example")?, key("w.example")?.as_witness());
 /// policy.parse::<Policy>()?;
 /// # Ok::<(), taggant_core::Error>(())
@@ -430,11 +446,7 @@ impl PolicyReader {
                 }
             ));
         }
-        if self
-            .keys
-            .iter()
-            .any(|other| other.kind() == kind && other.bytes() == key.bytes())
-        {
+        if self.keys.iter().any(|other| other.bytes() == key.bytes()) {
             return Err(format!("the key of `{}` stands here twice", key.name()));
         }
         self.keys.push(key);
@@ -485,7 +497,7 @@ mod tests {
             key("log.example").public(),
             witness("a.example"),
             witness("bb.example"),
-            witness("ccc.example"),
+            witness("dddd.example"),
         )
         .parse()
     }
@@ -502,7 +514,10 @@ mod tests {
             (logged.log.as_str(), logged.index, logged.size),
             ("log.example", 4, 7)
         );
-        assert_eq!(logged.witnesses.len(), 1);
+        assert_eq!(
+            (logged.witnesses.len(), logged.seen),
+            (1, Some(logged.witnesses[0].1))
+        );
         assert!(read.verify(&entry(&Digest::from([5; 32])), &any).is_err());
         for at in 0..text.len() {
             let mut bytes = text.as_bytes().to_vec();
@@ -594,15 +609,15 @@ mod tests {
             ("quorum none\n", &[][..], true),
             ("quorum a\n", &[], false),
             ("quorum a\n", &["bb.example"], false),
-            ("group g any a b c\nquorum g\n", &["ccc.example"], true),
+            ("group g any a b c\nquorum g\n", &["dddd.example"], true),
             (
                 "group g all a b c\nquorum g\n",
-                &["a.example", "ccc.example"],
+                &["a.example", "dddd.example"],
                 false,
             ),
             (
                 "group g 2 a b c\nquorum g\n",
-                &["a.example", "ccc.example"],
+                &["a.example", "dddd.example"],
                 true,
             ),
             (
@@ -612,7 +627,7 @@ mod tests {
             ),
             (
                 "group g all b c\ngroup h any a g\nquorum h\n",
-                &["bb.example", "ccc.example"],
+                &["bb.example", "dddd.example"],
                 true,
             ),
             (
@@ -647,6 +662,11 @@ mod tests {
                 "type 4",
             ),
             (&format!("log {}\n", key("log.example").public()), "twice"),
+            // A log is not its own witness.
+            (
+                &format!("witness d {}\n", key("log.example").public().as_witness()),
+                "twice",
+            ),
         ] {
             let error = policy(rest).unwrap_err().to_string();
             assert!(error.contains(part), "{rest}: {error}");

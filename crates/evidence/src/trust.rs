@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use taggant_core::{Error, ErrorKind, Result};
 
 use crate::digest::Digest;
-use crate::draw::Draw;
+use crate::draw::{Draw, MAX_VALUE};
 use crate::plan::{Round, SealedPlan};
-use crate::signing::PublicKey;
+use crate::signing::{Kind, PublicKey};
 use crate::time::Time;
 use crate::timestamp::{Authority, Token};
 use crate::tlog::{self, Logged, Policy, Proof};
@@ -32,6 +32,8 @@ pub const AUTHORITIES: usize = 2;
 #[derive(Clone, Debug)]
 pub struct Trust {
     authorities: Vec<Authority>,
+    /// The smallest place of an entry that is the same authority, for each entry.
+    parties: Vec<usize>,
     policy: Option<Policy>,
     signers: Vec<Signer>,
     beacons: Vec<Beacon>,
@@ -103,10 +105,12 @@ struct TrustFile {
 pub struct Ready {
     /// When two authorities vouch that the sealed plan existed.
     pub sealed: Time,
-    /// The time of the beacon's round, which is later.
+    /// When a quorum of witnesses had seen it in a log, where others can count a case's plans.
+    pub seen: Time,
+    /// The time of the beacon's round, which is later than both.
     pub round: Time,
-    /// Whether the verifier had looked up the round's value itself; else it was taken as given.
-    pub looked_up: bool,
+    /// The round's value, as the verifier looked it up.
+    pub value: Vec<u8>,
     /// What chance decides.
     pub draw: Draw,
 }
@@ -114,6 +118,8 @@ pub struct Ready {
 /// What is proven of the time of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchors {
+    /// SHA-256 of the file.
+    pub file: Digest,
     /// Authorities and the times their tokens prove, the earliest first.
     pub stamps: Vec<Stamp>,
     /// The log that the file stands in.
@@ -127,28 +133,31 @@ pub struct Stamp {
     pub time: Time,
     /// The authority's name.
     pub authority: String,
-    /// The digest of its root: authorities under one root are one.
-    pub root: Digest,
+    /// Which of the trust file's authorities it is, by number: entries that share a key of root, signer or between are one.
+    pub party: usize,
 }
 
 impl Anchors {
-    /// The time by which [`AUTHORITIES`] of different roots vouch that the file existed: whoever doubts one of them still has the other.
+    /// The time by which [`AUTHORITIES`] that share no key vouch that the file existed: whoever doubts one of them still has the other.
     #[must_use]
     pub fn time(&self) -> Option<Time> {
-        let mut roots = BTreeSet::new();
-        let mut firsts = self.stamps.iter().filter(|stamp| roots.insert(stamp.root));
+        let mut parties = BTreeSet::new();
+        let mut firsts = self
+            .stamps
+            .iter()
+            .filter(|stamp| parties.insert(stamp.party));
         firsts.nth(AUTHORITIES - 1).map(|stamp| stamp.time)
     }
 
     /// What is missing of two authorities and a log, in words; nothing when all is there.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
-        let roots: BTreeSet<_> = self.stamps.iter().map(|stamp| stamp.root).collect();
+        let parties: BTreeSet<_> = self.stamps.iter().map(|stamp| stamp.party).collect();
         let mut missing = Vec::new();
-        if roots.len() < AUTHORITIES {
+        if parties.len() < AUTHORITIES {
             missing.push(format!(
                 "time-stamps of {} more authorities",
-                AUTHORITIES - roots.len()
+                AUTHORITIES - parties.len()
             ));
         }
         if self.logged.is_none() {
@@ -182,6 +191,29 @@ impl Trust {
                 )));
             }
         }
+        for signer in &file.signers {
+            if signer.key.kind() != Kind::Plain {
+                return Err(wrong(format!(
+                    "signer `{}` has a key that cosigns checkpoints; one of type 1 signs",
+                    signer.key.name()
+                )));
+            }
+        }
+        for beacon in &file.beacons {
+            for (index, value) in beacon.values.iter().enumerate() {
+                if value.bytes().is_none()
+                    || beacon.values[..index]
+                        .iter()
+                        .any(|other| other.round == value.round)
+                {
+                    return Err(wrong(format!(
+                        "beacon `{}`, round {}: a value that is not 1 to {MAX_VALUE} bytes in lower-case hex, or stands there twice",
+                        beacon.chain.escape_debug(),
+                        value.round
+                    )));
+                }
+            }
+        }
         for (index, beacon) in file.beacons.iter().enumerate() {
             if beacon.period == 0
                 || file.beacons[..index]
@@ -200,6 +232,7 @@ impl Trust {
             Some(file.logs.join("\n").parse()?)
         };
         Ok(Self {
+            parties: parties(&file.authorities)?,
             authorities: file.authorities,
             policy,
             signers: file.signers,
@@ -233,7 +266,11 @@ impl Trust {
                 ));
             }
         };
-        Ok(Anchors { stamps, logged })
+        Ok(Anchors {
+            file: *file,
+            stamps,
+            logged,
+        })
     }
 
     /// The keys that sign in a role.
@@ -243,27 +280,32 @@ impl Trust {
         signers.map(|signer| signer.key.clone()).collect()
     }
 
-    /// Whether a plan may be carried out (P-2, P-3): its file is anchored as [`anchors`](Self::anchors) found, and the round that it names is later. `value` is the
-    /// round's value in bytes; without one, the verifier's own must be there.
+    /// Whether a plan may be carried out (P-2, P-3): two authorities and a log's witnesses vouch for its file, all before the round that it names, and the verifier has looked the round's
+    /// value up. Stamps alone would not do: plans can be stamped by the thousand and kept back, and only a log shows how many there are.
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`] for a plan that lacks an anchor, a round that is not after it, a beacon that the trust file does not have, a value that is
-    /// not the one looked up, or none.
-    pub fn ready(
-        &self,
-        plan: &SealedPlan,
-        anchors: &Anchors,
-        value: Option<&[u8]>,
-    ) -> Result<Ready> {
+    /// [`ErrorKind::Mismatch`] for a plan that lacks an anchor, anchors of another file, a round that is not after them, or a round that the trust file has no value of.
+    pub fn ready(&self, plan: &SealedPlan, anchors: &Anchors) -> Result<Ready> {
         let refuse = |fault: String| {
             Err(Error::new(
                 ErrorKind::Mismatch,
                 format!("the plan may not be carried out: {fault}"),
             ))
         };
+        if anchors.file != plan.file() {
+            return refuse(format!(
+                "its file is {}, and the anchors are of {}",
+                plan.file(),
+                anchors.file
+            ));
+        }
         let missing = anchors.missing();
-        let (Some(sealed), []) = (anchors.time(), &missing[..]) else {
+        let (Some(sealed), Some(logged), []) = (anchors.time(), &anchors.logged, &missing[..])
+        else {
             return refuse(format!("it lacks {}", missing.join(" and ")));
+        };
+        let Some(seen) = logged.seen else {
+            return refuse("the trust file's log policy asks for no witness, so nobody says when the log had it; name a quorum".to_owned());
         };
         let Round { chain, round } = &plan.plan().beacon;
         let Some(beacon) = self.beacons.iter().find(|beacon| beacon.chain == *chain) else {
@@ -273,48 +315,36 @@ impl Trust {
             ));
         };
         let time = beacon.time(*round)?;
-        if time <= sealed {
+        if time <= sealed.max(seen) {
             return refuse(format!(
-                "round {round} of `{chain}` is of {time}, and the plan is vouched for only by {sealed}; whoever wrote it could have known the value"
+                "round {round} of `{chain}` is of {time}, and the plan is vouched for by {sealed} and was seen in its log by {seen}; whoever wrote it could have known the value"
             ));
         }
-        let known = beacon.values.iter().find(|value| value.round == *round);
-        let known = known
-            .map(|value| {
-                base16ct::lower::decode_vec(&value.value)
-                    .map_err(|_| Error::new(ErrorKind::Format, format!("trust file, beacon `{chain}`: the value of round {round} is not lower-case hex")))
-            })
-            .transpose()?;
-        let used = match (value, &known) {
-            (Some(given), Some(known)) if given != known => {
-                return refuse(format!(
-                    "the value given for round {round} of `{chain}` is not the one in the trust file"
-                ));
-            }
-            (Some(given), _) => given,
-            (None, Some(known)) => known,
-            (None, None) => {
-                return refuse(format!("no value of round {round} of `{chain}` is at hand"));
-            }
+        let Some(value) = beacon.values.iter().find(|value| value.round == *round) else {
+            return refuse(format!(
+                "the trust file has no value of round {round} of `{chain}`; look it up when the round is over, and enter it"
+            ));
         };
+        let value = value.bytes().unwrap_or_default();
         Ok(Ready {
             sealed,
+            seen,
             round: time,
-            looked_up: known.is_some(),
-            draw: Draw::new(&plan.digest(), used)?,
+            draw: Draw::new(&plan.digest(), &value)?,
+            value,
         })
     }
 
     fn stamp(&self, file: &Digest, bytes: &[u8]) -> Result<Stamp> {
         let token = Token::from_der(bytes)?;
         let mut faults = Vec::new();
-        for authority in &self.authorities {
+        for (authority, party) in self.authorities.iter().zip(&self.parties) {
             match authority.verify(&token, file) {
                 Ok(time) => {
                     return Ok(Stamp {
                         time,
                         authority: authority.name.clone(),
-                        root: authority.root.digest(),
+                        party: *party,
                     });
                 }
                 Err(error) => faults.push((token.is_signed_by(&authority.signer), error)),
@@ -335,6 +365,34 @@ impl Trust {
             )
         }))
     }
+}
+
+impl Value {
+    fn bytes(&self) -> Option<Vec<u8>> {
+        let bytes = base16ct::lower::decode_vec(&self.value).ok()?;
+        (1..=MAX_VALUE).contains(&bytes.len()).then_some(bytes)
+    }
+}
+
+/// For each authority the first that is the same: one that shares a key with it, or with one that does.
+fn parties(authorities: &[Authority]) -> Result<Vec<usize>> {
+    let keys: Vec<_> = authorities
+        .iter()
+        .map(Authority::keys)
+        .collect::<Result<_>>()?;
+    let mut parties: Vec<usize> = (0..authorities.len()).collect();
+    for (b, theirs) in keys.iter().enumerate() {
+        for (a, ours) in keys[..b].iter().enumerate() {
+            if ours.iter().any(|key| theirs.contains(key)) {
+                let (from, to) = (parties[a].max(parties[b]), parties[a].min(parties[b]));
+                parties
+                    .iter_mut()
+                    .filter(|party| **party == from)
+                    .for_each(|party| *party = to);
+            }
+        }
+    }
+    Ok(parties)
 }
 
 impl Beacon {

@@ -206,3 +206,22 @@ fn trust_files_that_say_something_else_are_refused() {
         assert!(error.contains(part), "{text}: {error}");
     }
 }
+
+/// An authority that renewed its root is still one authority, under whatever name.
+#[test]
+fn entries_that_share_a_key_are_one_authority() {
+    let (mut renewed, mut late) = (alpha(), alpha());
+    renewed.name = "alpha anew".to_owned();
+    renewed.root = beta().root;
+    late.name = "alpha late".to_owned();
+    let list = [renewed, alpha(), late].map(|entry| serde_json::to_string(&entry).unwrap());
+    let trust = Trust::from_json(&format!(
+        r#"{{"format":"taggant-trust/1","authorities":[{}]}}"#,
+        list.join(",")
+    ))
+    .unwrap();
+    let anchors = trust
+        .anchors(&file(), &[("a", ALPHA), ("again", BARE)], None)
+        .unwrap();
+    assert_eq!((anchors.stamps.len(), anchors.time()), (2, None));
+}

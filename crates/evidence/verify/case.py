@@ -8,7 +8,22 @@ Exit 0 done or committed, 1 not committed, 2 unread. Signatures and time-stamps 
 import base64
 import hashlib
 import json
+import re
 import sys
+
+HEX = re.compile("[0-9a-f]{64}")
+PATH = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}/(campaign|account|twin|canary|pseudonym|control|decoy)/[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+REVEAL = {"format": "taggant-reveal/1", "family": re.compile("forensic|public"), "path": PATH, "salt": HEX, "key": HEX, "index": int, "size": int, "proof": list, "root": HEX}
+
+
+def need(condition, what):
+    if not condition:
+        raise ValueError(what)
+
+
+def unique(pairs):
+    need(len(dict(pairs)) == len(pairs), "a field stands there twice")
+    return dict(pairs)
 
 
 def sha256(*parts):
@@ -34,25 +49,31 @@ def draw(envelope, value):
     signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
     plan = json.loads(payload)["predicate"]
     value = bytes.fromhex(value)
+    need(1 <= len(value) <= 1024, "a beacon value has 1 to 1,024 bytes")
     seed = sha256(b"taggant/v1/draw", sha256(signed), len(value).to_bytes(2, "big"), value)
     (answers,) = (rule["answers"] for rule in plan["stopping"].values())
     rows, stream = list(range(plan["pool"]["prompts"])), words(seed, "prompts")
     for i in range(plan["pool"]["drawn"]):
         j = i + below(stream, len(rows) - i)
         rows[i], rows[j] = rows[j], rows[i]
-        seeds = [next(words(seed, "seeds", i * answers + answer)) for answer in range(answers)]
+        seeds = [next(words(seed, "seeds", i * answers + answer)) >> 11 for answer in range(answers)]
         print(json.dumps({"row": rows[i] + 1, "seeds": seeds}))
     return True
 
 
 def reveal(file, root):
-    opened = json.load(open(file))
-    assert opened["format"] == "taggant-reveal/1"
+    opened = json.load(open(file), object_pairs_hook=unique)
+    need(type(opened) is dict and opened.keys() == REVEAL.keys(), "other fields than a reveal has")
+    for name, kind in REVEAL.items():
+        value = opened[name]
+        right = value == kind if isinstance(kind, str) else type(value) is kind if isinstance(kind, type) else type(value) is str and kind.fullmatch(value)
+        need(right, f"its {name} is none")
+    need(all(type(node) is str and HEX.fullmatch(node) for node in opened["proof"]), "a proof of something else than hashes")
     path = f"{opened['family']}/{opened['path']}".encode()
     salt, key = bytes.fromhex(opened["salt"]), bytes.fromhex(opened["key"])
     node = sha256(b"\0", sha256(b"taggant/v1/commit", len(path).to_bytes(2, "big"), path, salt, key))
     index, size = opened["index"], opened["size"]
-    full = size == 1 << len(opened["proof"]) and 0 <= index < size
+    full = 11 <= len(opened["proof"]) <= 63 and size == 1 << len(opened["proof"]) and 0 <= index < size
     for sibling in map(bytes.fromhex, opened["proof"]):
         node = sha256(b"\1", sibling, node) if index & 1 else sha256(b"\1", node, sibling)
         index >>= 1
@@ -63,5 +84,5 @@ if __name__ == "__main__":
     try:
         command, *arguments = sys.argv[1:]
         sys.exit(not {"draw": draw, "reveal": reveal}[command](*arguments))
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+    except Exception as error:  # whatever it is, nothing was found out
         sys.exit(print(f"case.py: {error!r}", file=sys.stderr) or 2)

@@ -105,7 +105,33 @@ impl<'de> Deserialize<'de> for Certificate {
 }
 
 impl Authority {
-    /// Whether a token is this authority's, and over a file with this digest; the time it proves.
+    /// The public keys of root, signer and those between, by digest. Two entries that share one are the same authority under two names: after a renewal, or a
+    /// cross-signature.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] for a certificate that is none.
+    pub(crate) fn keys(&self) -> Result<Vec<Digest>> {
+        let certificates = [&self.root, &self.signer].into_iter().chain(&self.between);
+        certificates
+            .map(|certificate| {
+                let key = body(&certificate.0)
+                    .and_then(|mut body| (0..6).map_while(|_| body.next()).nth(5));
+                let key = key.filter(|key| key.tag == SEQUENCE).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Format,
+                        format!(
+                            "authority `{}`: something that is no certificate",
+                            self.name
+                        ),
+                    )
+                })?;
+                let hash: [u8; 32] = Sha256::digest(key.bytes).into();
+                Ok(hash.into())
+            })
+            .collect()
+    }
+
+    /// Whether a token is this authority's, and over a file with this digest; the time by which it proves the file to have existed.
     ///
     /// # Errors
     /// [`ErrorKind::Mismatch`], saying which of imprint, signer, signature, time and chain does not hold.
@@ -178,7 +204,7 @@ impl Authority {
             None,
         );
         match chain {
-            Ok(_) => Ok(token.time),
+            Ok(_) => Ok(token.latest),
             Err(error) => refuse(format!(
                 "at {} the signer's certificate did not lead to the root: {error}",
                 token.time
@@ -187,10 +213,17 @@ impl Authority {
     }
 }
 
+/// The fields of a certificate's body after its version: serial number, algorithm, issuer, validity, subject, key, and extensions.
+fn body(certificate: &[u8]) -> Option<Der<'_>> {
+    let mut body = Der(certificate).enter(SEQUENCE)?.enter(SEQUENCE)?;
+    body.optional(context(0));
+    Some(body)
+}
+
 /// Whether a certificate's one purpose is time-stamping, and critical. Those above it may leave their purposes open, so the path is not asked for this.
 fn stamps_only(certificate: &[u8]) -> bool {
     let purposes = || {
-        let mut body = Der(certificate).enter(SEQUENCE)?.enter(SEQUENCE)?;
+        let mut body = body(certificate)?;
         let mut extensions = loop {
             let field = body.next()?;
             if field.tag == context(3) {

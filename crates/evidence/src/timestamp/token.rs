@@ -37,6 +37,7 @@ pub struct Token {
     /// SHA-256 of the file.
     pub(super) imprint: Digest,
     pub(super) time: Time,
+    pub(super) latest: Time,
     pub(super) serial: String,
     /// The signed attributes as they are signed: as a SET.
     pub(super) signed: Vec<u8>,
@@ -124,7 +125,12 @@ impl Token {
         })();
         let (info, signer) =
             parts.ok_or_else(|| wrong("it holds no time-stamp with one signer"))?;
-        let (imprint, time, serial) = read_info(info)?;
+        let Info {
+            imprint,
+            time,
+            latest,
+            serial,
+        } = read_info(info)?;
         let signer = read_signer(signer)?;
         if signer.hash.digest(info) != signer.message_digest {
             return Err(wrong("its content is not what its signed attributes hash"));
@@ -132,6 +138,7 @@ impl Token {
         Ok(Self {
             imprint,
             time,
+            latest,
             serial,
             signed: signer.signed,
             signature: signer.signature,
@@ -147,10 +154,16 @@ impl Token {
         &self.imprint
     }
 
-    /// The time that the token says (`genTime`), to the millisecond.
+    /// The time that the token says (`genTime`), cut off at the millisecond: the time at which its signer is judged.
     #[must_use]
     pub fn time(&self) -> Time {
         self.time
+    }
+
+    /// The latest time that the token allows: what it says, rounded up, and its accuracy (RFC 3161 §2.4.2). The file existed by then.
+    #[must_use]
+    pub fn latest(&self) -> Time {
+        self.latest
     }
 
     /// Whether the token names this certificate as its signer's. A token may name none.
@@ -189,7 +202,15 @@ fn content_info(outer: Value<'_>) -> Result<&[u8]> {
     }
 }
 
-fn read_info(info: &[u8]) -> Result<(Digest, Time, String)> {
+/// What a token says of the file.
+struct Info {
+    imprint: Digest,
+    time: Time,
+    latest: Time,
+    serial: String,
+}
+
+fn read_info(info: &[u8]) -> Result<Info> {
     let mut outer = Der(info);
     let read = (|| {
         let mut info = outer.enter(SEQUENCE)?;
@@ -201,9 +222,13 @@ fn read_info(info: &[u8]) -> Result<(Digest, Time, String)> {
         let hashed = imprint.expect(OCTET_STRING)?.content;
         let serial = info.expect(INTEGER)?.content;
         let time = info.expect(GENERALIZED_TIME)?.content;
-        Some((algorithm, hashed, serial, time))
+        let accuracy = match info.optional(SEQUENCE) {
+            Some(accuracy) => accuracy_millis(accuracy.inside())?,
+            None => 0,
+        };
+        Some((algorithm, hashed, serial, time, accuracy))
     })();
-    let (algorithm, hashed, serial, time) =
+    let (algorithm, hashed, serial, time, accuracy) =
         read.ok_or_else(|| wrong("its content is no TSTInfo"))?;
     if algorithm != SHA256 {
         return Err(Error::new(
@@ -213,13 +238,43 @@ fn read_info(info: &[u8]) -> Result<(Digest, Time, String)> {
     }
     let hashed =
         <[u8; 32]>::try_from(hashed).map_err(|_| wrong("its imprint is not of 32 bytes"))?;
-    let time =
+    let (time, rest) =
         generalized(time).ok_or_else(|| wrong("its time is not UTC as RFC 3161 writes it"))?;
-    Ok((hashed.into(), time, base16ct::lower::encode_string(serial)))
+    let latest = Time::from_unix_millis(
+        time.unix_millis()
+            .saturating_add(u64::from(rest))
+            .saturating_add(accuracy),
+    )?;
+    Ok(Info {
+        imprint: hashed.into(),
+        time,
+        latest,
+        serial: base16ct::lower::encode_string(serial),
+    })
 }
 
-/// `YYYYMMDDhhmmss[.f…]Z`, cut off at the millisecond.
-fn generalized(bytes: &[u8]) -> Option<Time> {
+/// `Accuracy`: seconds, and in `[0]` and `[1]` thousandths and millionths of one, from 1 to 999; in milliseconds, rounded up.
+fn accuracy_millis(mut accuracy: Der<'_>) -> Option<u64> {
+    let number = |bytes: &[u8]| {
+        let positive = matches!(bytes, [first, ..] if *first < 0x80);
+        (positive && bytes.len() <= 5).then(|| {
+            bytes
+                .iter()
+                .fold(0, |number: u64, byte| number << 8 | u64::from(*byte))
+        })
+    };
+    let mut part = |tag| {
+        accuracy
+            .optional(tag)
+            .map_or(Some(0), |value| number(value.content))
+    };
+    let (seconds, millis, micros) = (part(INTEGER)?, part(0x80)?, part(0x81)?);
+    (accuracy.is_empty() && millis < 1000 && micros < 1000)
+        .then(|| seconds * 1000 + millis + u64::from(micros > 0))
+}
+
+/// `YYYYMMDDhhmmss[.f…]Z`: the time, cut off at the millisecond, and whether something was cut off.
+fn generalized(bytes: &[u8]) -> Option<(Time, bool)> {
     let text = std::str::from_utf8(bytes).ok()?.strip_suffix('Z')?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -227,7 +282,7 @@ fn generalized(bytes: &[u8]) -> Option<Time> {
         return None;
     }
     let part = |from: usize, to: usize| &whole[from..to];
-    format!(
+    let time = format!(
         "{}-{}-{}T{}:{}:{}.{:0<3.3}Z",
         part(0, 4),
         part(4, 6),
@@ -236,9 +291,11 @@ fn generalized(bytes: &[u8]) -> Option<Time> {
         part(10, 12),
         part(12, 14),
         fraction
-    )
-    .parse()
-    .ok()
+    );
+    let rest = fraction
+        .get(3..)
+        .is_some_and(|rest| rest.bytes().any(|digit| digit != b'0'));
+    Some((time.parse().ok()?, rest))
 }
 
 struct Signer {
@@ -329,13 +386,15 @@ mod tests {
 
     #[test]
     fn times_are_read_in_the_spellings_of_the_rfc() {
-        let read = |text: &str| generalized(text.as_bytes()).map(|time| time.to_string());
-        for (text, time) in [
-            ("20261201093005Z", "2026-12-01T09:30:05.000Z"),
-            ("20261201093005.5Z", "2026-12-01T09:30:05.500Z"),
-            ("20261201093005.123456Z", "2026-12-01T09:30:05.123Z"),
+        let read =
+            |text: &str| generalized(text.as_bytes()).map(|(time, rest)| (time.to_string(), rest));
+        for (text, time, rest) in [
+            ("20261201093005Z", "2026-12-01T09:30:05.000Z", false),
+            ("20261201093005.5Z", "2026-12-01T09:30:05.500Z", false),
+            ("20261201093005.5000Z", "2026-12-01T09:30:05.500Z", false),
+            ("20261201093005.123456Z", "2026-12-01T09:30:05.123Z", true),
         ] {
-            assert_eq!(read(text).as_deref(), Some(time));
+            assert_eq!(read(text), Some((time.to_owned(), rest)));
         }
         for bad in [
             "",
@@ -348,6 +407,25 @@ mod tests {
             "2026120109300\u{e9}Z",
         ] {
             assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn accuracy_is_added_and_rounded_up() {
+        for (bytes, millis) in [
+            (&[][..], Some(0)),
+            (&[0x02, 1, 5], Some(5000)),
+            (
+                &[0x02, 3, 1, 0x51, 0x80, 0x80, 1, 7, 0x81, 1, 1],
+                Some(86_400_008),
+            ),
+            (&[0x80, 2, 3, 0xE7], Some(999)),
+            (&[0x80, 2, 3, 0xE8], None),
+            (&[0x02, 1, 0xFF], None),
+            (&[0x02, 0], None),
+            (&[0x04, 1, 5], None),
+        ] {
+            assert_eq!(accuracy_millis(Der(bytes)), millis, "{bytes:x?}");
         }
     }
 }
