@@ -1,5 +1,5 @@
-//! The real model: SmolLM2-135M-Instruct writes 140 answers of up to 200 tokens plainly and under each distortion-free scheme, 64 under the green
-//! list (temperature 1, top-p 0.95, one key for each scheme), once for all tests of this file.
+//! The real model: SmolLM2-135M-Instruct writes 140 answers of up to 200 tokens plainly and under each scheme (temperature 1, top-p 0.95, one
+//! key for each scheme), once for all tests of this file.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,10 +13,7 @@ use taggant_tests::{below, campaign_key, corpora, model, rng, stats};
 use taggant_text::{edits, fold};
 use taggant_watermark::{Sampler, Sampling, Stream};
 
-/// Enough for 20,000 tokens, which comparing perplexities takes.
 const ANSWERS: usize = 140;
-/// Of the scheme that is not compared but must be seen to differ.
-const FEWER: usize = 64;
 const LENGTH: usize = 200;
 const SAMPLING: Sampling = Sampling {
     temperature: 1.0,
@@ -48,9 +45,7 @@ fn arms() -> &'static [Arm] {
                     Parameters::new(scheme.map_or("gumbel", |scheme| scheme.id), &[]).unwrap();
                 let record = Record::new(parameters, 2, &[&key], id).unwrap();
                 let mark = scheme.map(|_| Arc::new(Mark::new(&record, &[&key]).unwrap()));
-                let distorts = scheme.is_some_and(|scheme| scheme.id == "greenlist/1");
-                let count = if distorts { FEWER } else { ANSWERS };
-                let answers = write(&model::prompts(count), LENGTH, mark.as_ref(), 48, 2);
+                let answers = write(&model::prompts(ANSWERS), LENGTH, mark.as_ref(), 48, 2);
                 Arm {
                     scheme,
                     key,
@@ -240,10 +235,10 @@ fn perplexity_of_the_distortion_free_schemes_is_that_of_plain_text() {
             scheme.id,
             mean.exp()
         );
+        assert!(plain_tokens >= 20_000 && tokens >= 20_000);
         if scheme.id == "greenlist/1" {
             assert!(z > 4.9, "a bias of 2 must cost something: {z}");
         } else {
-            assert!(plain_tokens >= 20_000 && tokens >= 20_000);
             assert!(z.abs() < 4.9, "{}: {z}", scheme.id);
         }
     }
