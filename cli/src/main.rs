@@ -1,6 +1,7 @@
 //! The `taggant` command: arguments, files, printing and exit codes. No algorithm lives here.
 
 mod args;
+mod clock;
 mod commands;
 mod corpus;
 mod engines;

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
 use taggant_core::{Reveal, merkle};
 use taggant_evidence::note::{Checkpoint, Note};
 use taggant_evidence::tlog::{Proof, entry};
@@ -45,8 +44,8 @@ fn key(name: &str) -> SigningKey {
 
 /// A proof that `file.txt` is the second of three entries.
 fn proof(desk: &Desk) -> String {
-    let digest: [u8; 32] = Sha256::digest(desk.read("file.txt")).into();
-    let leaves = [[1; 32], digest, [3; 32]].map(|digest| entry(&Digest::from(digest)));
+    let file = Digest::of(desk.read("file.txt").as_bytes());
+    let leaves = [[1; 32].into(), file, [3; 32].into()].map(|digest| entry(&digest));
     let mut tree = merkle::Tree::default();
     leaves.iter().for_each(|leaf| tree.push(*leaf));
     let mut note = Note::new(&Checkpoint::of("log.example", &tree).unwrap().to_string()).unwrap();
@@ -304,6 +303,10 @@ fn a_log_of_plain_files_proves_what_was_entered_and_only_grows() {
             ran.stderr
         );
     }
+    let ran = desk.run("anchor enter missing.json --log none.log --key log.key");
+    assert!(
+        ran.code == 2 && ran.stderr.contains("missing.json") && !desk.path("none.log").exists()
+    );
     let whole = desk.read("case.log");
     let mut lines: Vec<&str> = whole.lines().collect();
     let refused = |text: String, part: &str| {

@@ -6,19 +6,13 @@ use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use taggant_core::merkle;
-use taggant_evidence::dsse::{Subject, state};
 use taggant_evidence::note::{Checkpoint, Note};
+use taggant_evidence::statement::{Subject, state};
 use taggant_evidence::tlog::{Proof, entry};
 use taggant_evidence::{Digest, Plan, SealedPlan, SigningKey, Time};
 
 use crate::{Desk, mode, rows};
-
-fn sha256(bytes: &[u8]) -> Digest {
-    let hash: [u8; 32] = Sha256::digest(bytes).into();
-    hash.into()
-}
 
 /// A desk with a pool of 20 prompts, a plan that draws 5 of them for two answers each, its signer, and two authorities played by openssl.
 fn office() -> Desk {
@@ -32,8 +26,7 @@ fn office() -> Desk {
         .stdout
         .replace(&"0".repeat(64), &"1".repeat(64));
     let mut plan: Value = example.parse().unwrap();
-    plan["pool"] =
-        json!({"sha256": sha256(desk.read("pool.jsonl").as_bytes()), "prompts": 20, "drawn": 5});
+    plan["pool"] = json!({"sha256": Digest::of(desk.read("pool.jsonl").as_bytes()), "prompts": 20, "drawn": 5});
     plan["beacon"] = json!({"chain": "test", "round": 3});
     desk.write("plan.json", plan.to_string());
     let examiner = desk
@@ -112,7 +105,7 @@ fn anchor(desk: &Desk, file: &str) {
 
 /// Enters a file in the log, where a witness sees it now.
 fn enter(desk: &Desk, file: &str) {
-    let leaf = entry(&sha256(&fs::read(desk.path(file)).unwrap()));
+    let leaf = entry(&Digest::of(&fs::read(desk.path(file)).unwrap()));
     let mut tree = merkle::Tree::default();
     tree.push(leaf);
     let mut note = Note::new(&Checkpoint::of("log.example", &tree).unwrap().to_string()).unwrap();
@@ -253,7 +246,7 @@ fn a_plan_and_its_pool_are_what_they_say() {
     let plan = Plan::from_json(&desk.read("plan.json")).unwrap();
     let sealed = plan.seal(&key).unwrap();
     assert!(SealedPlan::from_json(sealed.to_json().as_bytes(), &keys).is_ok());
-    let mut other = state(vec![Subject::new("anything", sha256(b"x"))], &plan).unwrap();
+    let mut other = state(vec![Subject::new("anything", Digest::of(b"x"))], &plan).unwrap();
     other.sign(&key);
     let error = SealedPlan::from_json(other.to_json().as_bytes(), &keys)
         .unwrap_err()
@@ -276,8 +269,7 @@ fn a_plan_and_its_pool_are_what_they_say() {
     ] {
         desk.write("odd.jsonl", format!("{row}\n"));
         let mut plan: Value = desk.read("plan.json").parse().unwrap();
-        plan["pool"] =
-            json!({"sha256": sha256(desk.read("odd.jsonl").as_bytes()), "prompts": 1, "drawn": 1});
+        plan["pool"] = json!({"sha256": Digest::of(desk.read("odd.jsonl").as_bytes()), "prompts": 1, "drawn": 1});
         desk.write("odd.json", plan.to_string());
         let _ = fs::remove_file(desk.path("odd.dsse.json"));
         desk.good("case seal --plan odd.json --signer ann.key --out odd.dsse.json");

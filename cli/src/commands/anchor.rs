@@ -75,6 +75,10 @@ const MAX_LOG: u64 = 1 << 27;
 fn enter(paths: &[PathBuf], log: &Path, key: &Path) -> Result<Answer> {
     let key = files::read_signer(key)?;
     let head = suffixed(log, ".note");
+    let digests: Vec<Digest> = paths
+        .iter()
+        .map(|path| digest(path))
+        .collect::<Result<_>>()?;
     let fail = |error: std::io::Error| Failure::io(log, &error);
     let mut file = File::options()
         .read(true)
@@ -111,10 +115,6 @@ fn enter(paths: &[PathBuf], log: &Path, key: &Path) -> Result<Answer> {
         ))
         .hint("bring the head back: without it nobody can tell whether entries were taken out"));
     }
-    let digests: Vec<Digest> = paths
-        .iter()
-        .map(|path| digest(path))
-        .collect::<Result<_>>()?;
     let mut lines = String::new();
     for digest in &digests {
         if !entries.digests().contains(digest) {
@@ -122,9 +122,14 @@ fn enter(paths: &[PathBuf], log: &Path, key: &Path) -> Result<Answer> {
             lines.push_str(&format!("{digest}\n"));
         }
     }
+    let length = file.metadata().map_err(fail)?.len();
     file.write_all(lines.as_bytes())
         .and_then(|()| file.sync_all())
-        .map_err(fail)?;
+        .map_err(|error| {
+            // A line that is there in part would stop the next run. If this fails too, that run says so.
+            let _ = file.set_len(length);
+            fail(error)
+        })?;
     let note = entries.checkpoint(&key)?;
     let mut output = Output::create(&head)?;
     output.bytes(note.to_string().as_bytes())?;

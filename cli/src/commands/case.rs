@@ -2,18 +2,17 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use taggant_evidence::plan::{MAX_PLAN, Round, Stopping};
-use taggant_evidence::{Digest, Plan, Ready, SealedPlan, SignerRole, SigningKey, Time};
+use taggant_evidence::{Digest, Plan, Ready, SealedPlan, SignerRole, SigningKey};
 use zeroize::Zeroizing;
 
 use super::anchor::{self, Proofs};
 use crate::Answer;
 use crate::args::{Case, CaseDraw};
+use crate::clock;
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::output::say;
@@ -86,7 +85,7 @@ fn draw(args: &CaseDraw) -> Result<Answer> {
         .map_err(|error| Failure::from(error).context(args.plan.display()))?;
     let anchors = Proofs::read(&args.token, args.proof.as_deref())?.check(&trust, &plan.file())?;
     let ready = trust.ready(&plan, &anchors)?;
-    let now = clock()?;
+    let now = clock::now()?;
     if now < ready.round {
         return Err(Failure::new(format!(
             "round {} is of {}, and it is {now}",
@@ -111,15 +110,6 @@ fn draw(args: &CaseDraw) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-fn clock() -> Result<Time> {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Ok(Time::from_unix_millis(
-        u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
-    )?)
-}
-
 /// A row of the pool: a prompt and nothing else, because nothing else would be asked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,8 +121,7 @@ struct PoolRow {
 fn pool(path: &Path, plan: &SealedPlan) -> Result<Vec<String>> {
     let wanted = &plan.plan().pool;
     let text = files::read_text(path, MAX_POOL)?;
-    let found: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-    let found = Digest::from(found);
+    let found = Digest::of(text.as_bytes());
     if found != wanted.sha256 {
         return Err(Failure::new(format!(
             "{}: SHA-256 {found}; the plan names {}",

@@ -108,7 +108,7 @@ impl Epoch {
         &self.leaves
     }
 
-    /// The RFC 6962 tree root over [`leaves`](Self::leaves): the 32 bytes to time-stamp.
+    /// The RFC 6962 tree root over [`leaves`](Self::leaves). What is time-stamped is the epoch's file, which says the number of leaves too.
     #[must_use]
     pub fn root(&self) -> [u8; 32] {
         merkle::root_of(&self.leaves)

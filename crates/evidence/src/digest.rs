@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 use taggant_core::{Error, ErrorKind, Result};
 
 /// A SHA-256 digest, a commitment or a pseudonym.
@@ -12,6 +13,12 @@ use taggant_core::{Error, ErrorKind, Result};
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// The SHA-256 of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {

@@ -2,7 +2,7 @@
 //!
 //! The [issuance log](issuance) is what a provider keeps of what it served: hash-chained, append-only, without account ids. [Time-stamps](timestamp) and
 //! [transparency logs](tlog) show that a commitment, a plan or a log existed by some time; a [`Trust`] file says whose word counts for that. What is
-//! signed is an [in-toto statement in a DSSE envelope](dsse): first a [`Plan`], after which a later public value [draws](Draw) what is asked.
+//! signed is an [in-toto statement](statement) in a [DSSE envelope](dsse): first a [`Plan`], after which a later public value [draws](Draw) what is asked.
 //!
 //! ```
 //! use taggant_core::schemes::Parameters;
@@ -30,6 +30,9 @@
 //!
 //! The bytes are fixed by the [specification](spec). This crate has no clock, no network and no randomness: times, seeds and the answers of authorities come from the caller.
 
+mod anchors;
+mod beacon;
+mod decimal;
 mod digest;
 mod draw;
 pub mod dsse;
@@ -37,6 +40,7 @@ pub mod issuance;
 pub mod note;
 pub mod plan;
 mod signing;
+pub mod statement;
 mod time;
 pub mod timestamp;
 pub mod tlog;
@@ -45,9 +49,12 @@ mod trust;
 #[doc = include_str!("../SPEC.md")]
 pub mod spec {}
 
+pub use anchors::{AUTHORITIES, Anchors, Stamp};
+pub use beacon::{Beacon, Value};
+pub use decimal::Decimal;
 pub use digest::Digest;
 pub use draw::{Draw, MAX_VALUE};
 pub use plan::{Plan, SealedPlan};
 pub use signing::{Kind, MAX_NAME, PublicKey, SigningKey};
 pub use time::Time;
-pub use trust::{AUTHORITIES, Anchors, Beacon, Ready, Signer, SignerRole, Stamp, Trust, Value};
+pub use trust::{Ready, Signer, SignerRole, Trust};

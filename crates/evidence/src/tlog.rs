@@ -1,6 +1,8 @@
 //! C2SP tlog-proofs: that a digest stands in a transparency log whose head others have seen, checked without asking the log.
 
-use std::collections::BTreeMap;
+mod entries;
+mod policy;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,8 +12,11 @@ use taggant_core::{Error, ErrorKind, Result};
 
 use crate::digest::Digest;
 use crate::note::{Checkpoint, MAX_NOTE, Note, hash, number};
-use crate::signing::{Kind, PublicKey, SigningKey};
+use crate::signing::Kind;
 use crate::time::Time;
+
+pub use entries::Entries;
+pub use policy::Policy;
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
 
@@ -76,7 +81,7 @@ impl Proof {
     /// [`ErrorKind::Mismatch`] when the checkpoint is not signed by a log of the policy under its own name, when too few of the policy's witnesses
     /// cosigned it, or when the path does not lead from the leaf to its root.
     pub fn verify(&self, leaf: &merkle::Hash, policy: &Policy) -> Result<Logged> {
-        let signed = self.checkpoint.verify(&policy.keys)?;
+        let signed = self.checkpoint.verify(policy.keys())?;
         let Checkpoint { origin, size, root } = self.checkpoint.text().parse()?;
         if !signed
             .iter()
@@ -91,26 +96,26 @@ impl Proof {
             .iter()
             .filter_map(|signed| Some((signed.key.name().to_owned(), signed.time?)))
             .collect();
-        // The quorum as it was at a time: the first at which it holds is when enough of them had seen it.
-        let by = |time: Time| {
-            let seen = |key: &PublicKey| {
+        // When the quorum was reached: at the first time by which enough of them had seen it.
+        let quorum_by = |time: Option<Time>| {
+            policy.quorum_holds(&|key| {
                 signed
                     .iter()
-                    .any(|signed| signed.key == key && signed.time.is_some_and(|at| at <= time))
-            };
-            policy.holds(policy.quorum, &seen)
+                    .any(|signed| signed.key == key && signed.time <= time && signed.time.is_some())
+            })
         };
         let mut times: Vec<Time> = signed.iter().filter_map(|signed| signed.time).collect();
         times.sort_unstable();
-        let seen = times.into_iter().find(|time| by(*time));
-        if seen.is_none() && !policy.holds(policy.quorum, &|_| false) {
+        let before_anyone = quorum_by(None);
+        let seen = times
+            .into_iter()
+            .find(|time| !before_anyone && quorum_by(Some(*time)));
+        if !before_anyone && seen.is_none() {
             return Err(unproven(format_args!(
                 "{} witnesses cosigned the checkpoint, too few for the policy's quorum",
                 witnesses.len()
             )));
         }
-        // A quorum of none holds before anyone has seen anything.
-        let seen = seen.filter(|_| !policy.holds(policy.quorum, &|_| false));
         let path: Vec<merkle::Hash> = self.path.iter().map(|hash| *hash.bytes()).collect();
         if !merkle::includes(root.bytes(), size, self.index, leaf, &path) {
             return Err(unproven(format_args!(
@@ -184,289 +189,10 @@ impl FromStr for Proof {
     }
 }
 
-/// A log kept as plain text: one SHA-256 digest a line, in the order entered, lower-case hex. Together with its last signed checkpoint it is all that a log needs to be;
-/// whoever keeps the two files can serve them from anywhere.
-///
-/// ```
-/// use taggant_evidence::{SigningKey, tlog::Entries};
-///
-/// let key = SigningKey::from_seed("log.example/case-1", [7; 32])?;
-/// let mut entries = Entries::default();
-/// entries.push([1; 32].into());
-/// let checkpoint = entries.checkpoint(&key)?;
-/// entries.push([2; 32].into());
-/// entries.continues(&checkpoint, &key.public())?; // nothing was taken out or changed since
-/// # Ok::<(), taggant_core::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entries {
-    digests: Vec<Digest>,
-    leaves: Vec<merkle::Hash>,
-}
-
-impl Entries {
-    /// The digests, in order.
-    #[must_use]
-    pub fn digests(&self) -> &[Digest] {
-        &self.digests
-    }
-
-    /// Enters a file by its digest.
-    pub fn push(&mut self, file: Digest) {
-        self.digests.push(file);
-        self.leaves.push(entry(&file));
-    }
-
-    /// The head as it stands, signed by the log's key under its own name.
-    ///
-    /// # Errors
-    /// None for a key that was made; those of [`Note::new`].
-    pub fn checkpoint(&self, key: &SigningKey) -> Result<Note> {
-        let head = Checkpoint {
-            origin: key.name().to_owned(),
-            size: self.leaves.len() as u64,
-            root: merkle::root(&self.leaves).into(),
-        };
-        let mut note = Note::new(&head.to_string())?;
-        note.sign(key);
-        Ok(note)
-    }
-
-    /// The proof that the entry with this number is there, under a checkpoint of as many entries as there are.
-    #[must_use]
-    pub fn prove(&self, index: usize, checkpoint: Note) -> Option<Proof> {
-        let path = merkle::inclusion(&self.leaves, index)?;
-        Some(Proof::new(index as u64, &path, checkpoint))
-    }
-
-    /// Whether the entries begin with those of an earlier checkpoint of `log`.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Mismatch`] for a checkpoint that `log` did not sign, or of entries that are not these; [`ErrorKind::Format`] for a note that is none.
-    pub fn continues(&self, checkpoint: &Note, log: &PublicKey) -> Result<()> {
-        checkpoint.verify(std::slice::from_ref(log))?;
-        let head: Checkpoint = checkpoint.text().parse()?;
-        let earlier = usize::try_from(head.size)
-            .ok()
-            .and_then(|size| self.leaves.get(..size));
-        match earlier {
-            Some(leaves)
-                if head.origin == log.name() && merkle::root(leaves) == *head.root.bytes() =>
-            {
-                Ok(())
-            }
-            _ => Err(Error::new(
-                ErrorKind::Mismatch,
-                format!(
-                    "the {} entries do not continue the checkpoint of {} entries of `{}`: something was taken out or changed",
-                    self.leaves.len(),
-                    head.size,
-                    head.origin.escape_debug()
-                ),
-            )),
-        }
-    }
-}
-
-impl FromStr for Entries {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let mut entries = Self::default();
-        for (number, line) in (1..).zip(text.split_terminator('\n')) {
-            entries.push(
-                line.parse()
-                    .map_err(|error: Error| error.context(format_args!("line {number}")))?,
-            );
-        }
-        if text.is_empty() || text.ends_with('\n') {
-            return Ok(entries);
-        }
-        Err(Error::new(
-            ErrorKind::Format,
-            format!("line {} has no end", entries.digests.len()),
-        ))
-    }
-}
-
-/// Which logs are believed, and which witnesses must have cosigned (C2SP tlog-policy).
-///
-/// ```
-/// use taggant_evidence::{SigningKey, tlog::Policy};
-///
-/// let key = |name: &str| SigningKey::from_seed(name, [name.len() as u8; 32]).map(|key| key.public());
-/// let policy = format!("log {}\nwitness w {}\nquorum w\n", key("log.example")?, key("w.example")?.as_witness());
-/// policy.parse::<Policy>()?;
-/// # Ok::<(), taggant_core::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// Keys of logs and witnesses.
-    keys: Vec<PublicKey>,
-    rules: Vec<Rule>,
-    quorum: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Rule {
-    /// The key with this place in `keys`.
-    Witness(usize),
-    /// So many of these rules, all of which stand before this one.
-    Group(usize, Vec<usize>),
-}
-
-impl Policy {
-    /// Whether a rule holds, given which witnesses cosigned.
-    fn holds(&self, rule: usize, seen: &dyn Fn(&PublicKey) -> bool) -> bool {
-        match &self.rules[rule] {
-            Rule::Witness(key) => seen(&self.keys[*key]),
-            Rule::Group(needed, members) => {
-                members
-                    .iter()
-                    .filter(|member| self.holds(**member, seen))
-                    .count()
-                    >= *needed
-            }
-        }
-    }
-}
-
-impl FromStr for Policy {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let mut reader = PolicyReader::default();
-        for (number, line) in (1..).zip(text.lines()) {
-            reader.line(line).map_err(|fault| {
-                Error::new(
-                    ErrorKind::Format,
-                    format!("log policy, line {number}: {fault}"),
-                )
-            })?;
-        }
-        let quorum = reader
-            .quorum
-            .ok_or_else(|| Error::new(ErrorKind::Format, "log policy: no line `quorum`"))?;
-        if reader.logs == 0 {
-            return Err(Error::new(ErrorKind::Format, "log policy: no line `log`"));
-        }
-        Ok(Self {
-            keys: reader.keys,
-            rules: reader.rules,
-            quorum,
-        })
-    }
-}
-
-#[derive(Default)]
-struct PolicyReader {
-    keys: Vec<PublicKey>,
-    logs: usize,
-    rules: Vec<Rule>,
-    /// Rules by name, and whether a group has them already.
-    names: BTreeMap<String, (usize, bool)>,
-    quorum: Option<usize>,
-}
-
-impl PolicyReader {
-    fn line(&mut self, line: &str) -> std::result::Result<(), String> {
-        let words: Vec<&str> = line
-            .split([' ', '\t'])
-            .filter(|word| !word.is_empty())
-            .collect();
-        match words[..] {
-            [] => Ok(()),
-            [first, ..] if first.starts_with('#') => Ok(()),
-            ["log", key] | ["log", key, _] => {
-                self.logs += 1;
-                self.key(key, Kind::Plain).map(|_| ())
-            }
-            ["witness", name, key] | ["witness", name, key, _] => {
-                let key = self.key(key, Kind::Cosignature)?;
-                self.rule(name, Rule::Witness(key))
-            }
-            ["group", name, needed, ref members @ ..] if !members.is_empty() => {
-                let needed = match needed {
-                    "any" => 1,
-                    "all" => members.len(),
-                    number => number
-                        .parse()
-                        .map_err(|_| format!("`{number}` is neither all, any nor a number"))?,
-                };
-                if !(1..=members.len()).contains(&needed) {
-                    return Err(format!(
-                        "{needed} of {} members are asked for",
-                        members.len()
-                    ));
-                }
-                let members = members
-                    .iter()
-                    .map(|member| match self.names.get_mut(*member) {
-                        Some((rule, taken @ false)) => {
-                            *taken = true;
-                            Ok(*rule)
-                        }
-                        Some(_) => Err(format!("`{member}` is in a group already")),
-                        None => Err(format!("`{member}` is not defined above")),
-                    })
-                    .collect::<std::result::Result<_, _>>()?;
-                self.rule(name, Rule::Group(needed, members))
-            }
-            ["quorum", name] => {
-                if self.quorum.is_some() {
-                    return Err("a second quorum".to_owned());
-                }
-                self.quorum = Some(match (name, self.names.get(name)) {
-                    ("none", _) => {
-                        self.rules.push(Rule::Group(0, Vec::new()));
-                        self.rules.len() - 1
-                    }
-                    (_, Some((rule, _))) => *rule,
-                    (_, None) => return Err(format!("`{name}` is not defined above")),
-                });
-                Ok(())
-            }
-            [first, ..] => Err(format!(
-                "`{}` with {} words; lines are log, witness, group and quorum",
-                first.escape_debug(),
-                words.len() - 1
-            )),
-        }
-    }
-
-    fn key(&mut self, text: &str, kind: Kind) -> std::result::Result<usize, String> {
-        let key: PublicKey = text.parse().map_err(|error: Error| error.to_string())?;
-        if key.kind() != kind {
-            return Err(format!(
-                "the key of `{}` signs {}",
-                key.name(),
-                match key.kind() {
-                    Kind::Plain => "notes; a witness has one of type 4",
-                    Kind::Cosignature => "cosignatures; a log has one of type 1",
-                }
-            ));
-        }
-        if self.keys.iter().any(|other| other.bytes() == key.bytes()) {
-            return Err(format!("the key of `{}` stands here twice", key.name()));
-        }
-        self.keys.push(key);
-        Ok(self.keys.len() - 1)
-    }
-
-    fn rule(&mut self, name: &str, rule: Rule) -> std::result::Result<(), String> {
-        if name == "none" || self.names.contains_key(name) {
-            return Err(format!("`{name}` is defined already"));
-        }
-        self.rules.push(rule);
-        self.names
-            .insert(name.to_owned(), (self.rules.len() - 1, false));
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signing::SigningKey;
 
     fn key(name: &str) -> SigningKey {
         SigningKey::from_seed(name, [name.len().try_into().unwrap(); 32]).unwrap()

@@ -1,23 +1,20 @@
 //! What a verifier believes before it opens anything: authorities of time, logs and their witnesses, signers, beacons. It comes from the verifier, never from what is
 //! verified.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 use taggant_core::{Error, ErrorKind, Result};
 
+use crate::anchors::{Anchors, Stamp};
+use crate::beacon::Beacon;
 use crate::digest::Digest;
 use crate::draw::{Draw, MAX_VALUE};
 use crate::plan::{Round, SealedPlan};
 use crate::signing::{Kind, PublicKey};
 use crate::time::Time;
 use crate::timestamp::{Authority, Token};
-use crate::tlog::{self, Logged, Policy, Proof};
+use crate::tlog::{self, Policy, Proof};
 
 const FORMAT: &str = "taggant-trust/1";
-
-/// Authorities that must agree before a time counts: none of them is believed alone.
-pub const AUTHORITIES: usize = 2;
 
 /// A trust file (SPEC.md §6).
 ///
@@ -61,31 +58,6 @@ pub enum SignerRole {
     Provider,
 }
 
-/// A public randomness beacon: rounds at fixed times, each with a value that nobody knew before (drand, NIST).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Beacon {
-    /// What plans call it.
-    pub chain: String,
-    /// The time of round 1.
-    pub genesis: Time,
-    /// Seconds from one round to the next.
-    pub period: u64,
-    /// Values that the verifier looked up itself.
-    #[serde(default)]
-    pub values: Vec<Value>,
-}
-
-/// The value of a round.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Value {
-    /// Which round.
-    pub round: u64,
-    /// Its value, in lower-case hex.
-    pub value: String,
-}
-
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TrustFile {
@@ -113,58 +85,6 @@ pub struct Ready {
     pub value: Vec<u8>,
     /// What chance decides.
     pub draw: Draw,
-}
-
-/// What is proven of the time of one file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Anchors {
-    /// SHA-256 of the file.
-    pub file: Digest,
-    /// Authorities and the times their tokens prove, the earliest first.
-    pub stamps: Vec<Stamp>,
-    /// The log that the file stands in.
-    pub logged: Option<Logged>,
-}
-
-/// One verified token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// When the file existed.
-    pub time: Time,
-    /// The authority's name.
-    pub authority: String,
-    /// Which of the trust file's authorities it is, by number: entries that share a key of root, signer or between are one.
-    pub party: usize,
-}
-
-impl Anchors {
-    /// The time by which [`AUTHORITIES`] that share no key vouch that the file existed: whoever doubts one of them still has the other.
-    #[must_use]
-    pub fn time(&self) -> Option<Time> {
-        let mut parties = BTreeSet::new();
-        let mut firsts = self
-            .stamps
-            .iter()
-            .filter(|stamp| parties.insert(stamp.party));
-        firsts.nth(AUTHORITIES - 1).map(|stamp| stamp.time)
-    }
-
-    /// What is missing of two authorities and a log, in words; nothing when all is there.
-    #[must_use]
-    pub fn missing(&self) -> Vec<String> {
-        let parties: BTreeSet<_> = self.stamps.iter().map(|stamp| stamp.party).collect();
-        let mut missing = Vec::new();
-        if parties.len() < AUTHORITIES {
-            missing.push(format!(
-                "time-stamps of {} more authorities",
-                AUTHORITIES - parties.len()
-            ));
-        }
-        if self.logged.is_none() {
-            missing.push("a tlog-proof".to_owned());
-        }
-        missing
-    }
 }
 
 impl Trust {
@@ -367,13 +287,6 @@ impl Trust {
     }
 }
 
-impl Value {
-    fn bytes(&self) -> Option<Vec<u8>> {
-        let bytes = base16ct::lower::decode_vec(&self.value).ok()?;
-        (1..=MAX_VALUE).contains(&bytes.len()).then_some(bytes)
-    }
-}
-
 /// For each authority the first that is the same: one that shares a key with it, or with one that does.
 fn parties(authorities: &[Authority]) -> Result<Vec<usize>> {
     let keys: Vec<_> = authorities
@@ -393,19 +306,4 @@ fn parties(authorities: &[Authority]) -> Result<Vec<usize>> {
         }
     }
     Ok(parties)
-}
-
-impl Beacon {
-    /// When a round's value comes into the world.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Parameter`] for a round past the year 9999.
-    pub fn time(&self, round: u64) -> Result<Time> {
-        let seconds = round.saturating_sub(1).saturating_mul(self.period);
-        Time::from_unix_millis(
-            self.genesis
-                .unix_millis()
-                .saturating_add(seconds.saturating_mul(1000)),
-        )
-    }
 }

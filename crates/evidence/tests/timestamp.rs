@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
 
-use sha2::{Digest as _, Sha256};
 use taggant_evidence::timestamp::{Authority, Token};
 use taggant_evidence::{Digest, Time, Trust};
 
@@ -25,8 +24,7 @@ fn beta() -> Authority {
 }
 
 fn file() -> Digest {
-    let hash: [u8; 32] = Sha256::digest(include_bytes!("timestamp/file.txt")).into();
-    hash.into()
+    Digest::of(include_bytes!("timestamp/file.txt"))
 }
 
 fn verify(token: &[u8], authority: &Authority) -> taggant_core::Result<Time> {

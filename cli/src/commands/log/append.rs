@@ -1,7 +1,6 @@
 //! Appends rows to a log, acknowledging each when it is on the disk.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,6 +10,7 @@ use taggant_evidence::{Digest, Time};
 
 use crate::Answer;
 use crate::args::LogAppend;
+use crate::clock;
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::marks;
@@ -202,7 +202,7 @@ impl Session<'_> {
 }
 
 fn open(path: &Path, records: &[Record]) -> Result<IssuanceLog> {
-    let (mut log, opened) = IssuanceLog::open(path, records, clock()?).map_err(failure)?;
+    let (mut log, opened) = IssuanceLog::open(path, records, clock::now()?).map_err(failure)?;
     if let Some(torn) = opened.torn {
         say(&format!(
             "note: line {} was incomplete; its {} bytes, never acknowledged, are now in {}",
@@ -242,18 +242,9 @@ fn plain(id: &Value, column: &str) -> Result<String> {
 /// How far the clock may have been set back, as clocks are in operation, before a person has to look: a minute.
 const STEP: u64 = 60_000;
 
-fn clock() -> Result<Time> {
-    let millis = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| u64::try_from(since.as_millis()).ok())
-        .ok_or_else(|| Failure::new("the system's clock is before 1970").hint("set the clock"))?;
-    Ok(Time::from_unix_millis(millis)?)
-}
-
 /// The system's time, or that of the log's last line where the clock was set back a little.
 fn now(log: &IssuanceLog) -> Result<Time> {
-    let time = clock()?;
+    let time = clock::now()?;
     match log.summary().times {
         Some((_, last)) if last > time => {
             if last.unix_millis() - time.unix_millis() > STEP {

@@ -49,8 +49,7 @@ pub enum Entry {
 /// The digest that names a mark record in a log: the SHA-256 of its file as `taggant generate` writes it.
 #[must_use]
 pub fn mark_digest(record: &Record) -> Digest {
-    let hash: [u8; 32] = Sha256::digest(file(record)).into();
-    hash.into()
+    Digest::of(file(record).as_bytes())
 }
 
 /// A mark record's file.

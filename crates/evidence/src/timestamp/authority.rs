@@ -5,7 +5,6 @@ use std::fmt;
 use base64ct::{Base64, Encoding};
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use taggant_core::{Error, ErrorKind, Result};
 use webpki::ring as algorithms;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -63,8 +62,7 @@ impl Certificate {
     /// The SHA-256 of its DER bytes.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let hash: [u8; 32] = Sha256::digest(&self.0).into();
-        hash.into()
+        Digest::of(&self.0)
     }
 
     fn der(&self) -> CertificateDer<'_> {
@@ -125,8 +123,7 @@ impl Authority {
                         ),
                     )
                 })?;
-                let hash: [u8; 32] = Sha256::digest(key.bytes).into();
-                Ok(hash.into())
+                Ok(Digest::of(key.bytes))
             })
             .collect()
     }
