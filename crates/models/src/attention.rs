@@ -26,7 +26,7 @@ pub(crate) struct Shape {
 ///
 /// Both halves are laid out as panels of weights for the kernel, each in one piece of memory:
 /// attention at length is bound by how fast it can be read.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Cache {
     /// Tokens of the row.
     pub(crate) length: usize,
@@ -46,6 +46,21 @@ impl Cache {
             shape,
             keys: vec![Vec::new(); heads],
             values: vec![Vec::new(); heads * shape.head.div_ceil(LANES)],
+        }
+    }
+
+    /// What it remembers of the first `length` tokens, of which it has at least so many.
+    pub(crate) fn beginning(&self, length: usize) -> Self {
+        let first = |lanes: &[Vec<Lanes>], length: usize| {
+            lanes.iter().map(|lanes| lanes[..length].to_vec()).collect()
+        };
+        // A page may hold later positions too; attention never looks at them before they are stored anew.
+        let pages = length.div_ceil(LANES) * self.shape.head;
+        Self {
+            length,
+            shape: self.shape,
+            keys: first(&self.keys, pages),
+            values: first(&self.values, length),
         }
     }
 

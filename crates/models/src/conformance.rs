@@ -116,14 +116,14 @@ fn coming_and_going(model: &dyn Model, rows: &[Vec<u32>], alone: &[Vec<f32>]) ->
     )
 }
 
-/// Every row is begun, forked and ended twice.
+/// Every row is begun, forked and ended twice, and a third time from its beginning alone.
 fn forking(model: &dyn Model, rows: &[Vec<u32>], alone: &[Vec<f32>]) -> Result<()> {
     for (row, alone) in rows.iter().zip(alone) {
         let (begin, end) = row.split_at(row.len() / 2);
         let mut session = model.session();
         session.open();
         session.advance(&[begin], Answers::Last)?;
-        session.fork(0)?;
+        session.fork(0, begin.len())?;
         let rest = &alone[begin.len() * model.vocabulary()..];
         let logits = session.advance(&[end, end], Answers::All)?;
         expect(
@@ -131,8 +131,14 @@ fn forking(model: &dyn Model, rows: &[Vec<u32>], alone: &[Vec<f32>]) -> Result<(
             "the same logits in a fork",
         )?;
         expect(
-            session.fork(2).is_err(),
-            "a refusal to fork a row that is not there",
+            session.fork(2, 0).is_err() && session.fork(0, row.len() + 1).is_err(),
+            "a refusal to fork what is not there",
+        )?;
+        session.fork(1, begin.len())?;
+        let logits = session.advance(&[&[], &[], end], Answers::All)?;
+        expect(
+            same(logits, rest),
+            "the same logits in a fork from the beginning of a row",
         )?;
     }
     Ok(())

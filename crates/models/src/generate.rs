@@ -77,7 +77,7 @@ pub enum Stop {
 /// no particular order. Rows that finish make room for the next prompts.
 ///
 /// A response depends on the model, its prompt and its chooser, never on the limits or on the
-/// other prompts. Rows side by side with the same prompt read it once.
+/// other prompts. What a prompt has in common with one that is being answered is read once.
 ///
 /// ```
 /// use taggant_models::{Limits, Toy, generate};
@@ -141,6 +141,8 @@ where
 /// A row in flight.
 struct Row<C> {
     index: usize,
+    /// Tokens of its prompt that it had from another row when it joined.
+    shared: usize,
     tokens: Vec<u32>,
     chooser: C,
 }
@@ -156,28 +158,37 @@ fn work<P: AsRef<[u32]>, C: FnMut(&[f32]) -> Result<u32>>(
 ) -> Result<()> {
     let mut session = model.session();
     let mut rows: Vec<Row<C>> = Vec::new();
-    let mut logits = Vec::new();
+    let mut waiting = None;
     while !desk.is_stopped() {
-        // Rows with the prompt of a row that joins with them: they fork from it once it is read.
-        let mut forks: Vec<(usize, Row<C>)> = Vec::new();
-        let first = rows.len();
-        while rows.len() + forks.len() < share
-            && let Some(index) = desk.take()
+        let read = rows.len();
+        while rows.len() < share
+            && let Some(index) = waiting.take().or_else(|| desk.take())
         {
-            let row = Row {
+            // The last token is never shared: it is asked what follows.
+            let begins = |row: &Row<C>| {
+                let (own, other) = (prompts[index].as_ref(), prompts[row.index].as_ref());
+                let same = own.iter().zip(other).take_while(|(a, b)| a == b);
+                same.count().min(own.len() - 1)
+            };
+            let (known, coming) = rows.split_at(read);
+            let best = known.iter().map(begins).enumerate().max_by_key(|(_, n)| *n);
+            let (from, shared) = best.unwrap_or((0, 0));
+            if coming.iter().map(begins).max() > Some(shared) {
+                // After this step more of it is known.
+                waiting = Some(index);
+                break;
+            }
+            if shared > 0 {
+                session.fork(from, shared)?;
+            } else {
+                session.open();
+            }
+            rows.push(Row {
                 index,
+                shared,
                 tokens: Vec::new(),
                 chooser: chooser(index).map_err(|e| e.context(format_args!("row {index}")))?,
-            };
-            let prompt = |row: &Row<C>| prompts[row.index].as_ref();
-            let same = |other: &Row<C>| prompt(other) == prompt(&row);
-            match rows[first..].iter().position(same) {
-                Some(other) => forks.push((first + other, row)),
-                None => {
-                    session.open();
-                    rows.push(row);
-                }
-            }
+            });
         }
         if rows.is_empty() {
             break;
@@ -186,16 +197,10 @@ fn work<P: AsRef<[u32]>, C: FnMut(&[f32]) -> Result<u32>>(
             .iter()
             .map(|row| match row.tokens.last_chunk::<1>() {
                 Some(last) => last,
-                None => prompts[row.index].as_ref(),
+                None => &prompts[row.index].as_ref()[row.shared..],
             })
             .collect();
-        logits.clear();
-        logits.extend_from_slice(session.advance(&inputs, Answers::Last)?);
-        for (other, row) in forks {
-            session.fork(other)?;
-            logits.extend_from_within(other * model.vocabulary()..(other + 1) * model.vocabulary());
-            rows.push(row);
-        }
+        let logits = session.advance(&inputs, Answers::Last)?;
 
         let mut stops = Vec::with_capacity(rows.len());
         for (row, logits) in rows.iter_mut().zip(logits.chunks_exact(model.vocabulary())) {
@@ -304,13 +309,16 @@ mod tests {
         #[test]
         fn a_response_depends_on_its_prompt_alone(
             some in prop::collection::vec((prop::collection::vec(0..30_u32, 1..9), 1..4_usize), 0..20),
+            common in prop::collection::vec(0..30_u32, 0..3),
             max_new_tokens in 1..30_usize,
             batch in 1..50_usize,
             threads in 1..6_usize,
         ) {
-            // Prompts that repeat, as those of drafts do.
-            let prompts: Vec<Vec<u32>> =
-                some.into_iter().flat_map(|(prompt, times)| vec![prompt; times]).collect();
+            // Prompts that repeat, as those of drafts do, and begin alike, as those of a chat do.
+            let prompts: Vec<Vec<u32>> = some
+                .into_iter()
+                .flat_map(|(prompt, times)| vec![[common.clone(), prompt].concat(); times])
+                .collect();
             let model = Toy::new(30, 40).with_stop_tokens(&[4, 9]);
             let limits = Limits::new(max_new_tokens).with_batch(batch).with_threads(threads);
             let responses = run(&model, &prompts, limits);

@@ -35,11 +35,11 @@ pub trait Session: Debug + Send {
     /// Adds an empty row behind the others.
     fn open(&mut self);
 
-    /// Adds a row behind the others that holds what row `row` holds: several answers to one prompt read it once.
+    /// Adds a row behind the others that holds the first `length` tokens of row `row`: what prompts have in common is read once.
     ///
     /// # Errors
-    /// [`Parameter`](taggant_core::ErrorKind::Parameter) if there is no row `row`.
-    fn fork(&mut self, row: usize) -> Result<()>;
+    /// [`Parameter`](taggant_core::ErrorKind::Parameter) if there is no row `row`, or it is shorter.
+    fn fork(&mut self, row: usize, length: usize) -> Result<()>;
 
     /// Appends `tokens[r]` to row `r` and returns logits, `vocabulary` values for each answer.
     ///

@@ -221,7 +221,7 @@ pub fn score_drafts(
         let (last, before) = prompt.split_last().unwrap_or((&0, &[]));
         session.advance(&[before], Answers::Last)?;
         for _ in 1..drafts.len() {
-            session.fork(0)?;
+            session.fork(0, before.len())?;
         }
         let inputs: Vec<Vec<u32>> = drafts
             .iter()

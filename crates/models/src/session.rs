@@ -77,12 +77,12 @@ pub(crate) fn in_vocabulary(model: &dyn Model, token: u32) -> bool {
     usize::try_from(token).is_ok_and(|token| token < model.vocabulary())
 }
 
-/// What row `row` holds, for a row that goes on from there.
-pub(crate) fn forked<T: Clone>(rows: &[T], row: usize) -> Result<T> {
-    rows.get(row).cloned().ok_or_else(|| {
-        Error::new(
-            ErrorKind::Parameter,
-            format!("row {row} of {} rows", rows.len()),
-        )
-    })
+/// Checks that row `row` of rows of these lengths begins with `length` tokens.
+pub(crate) fn check_fork(lengths: &[usize], row: usize, length: usize) -> Result<()> {
+    let fault = match lengths.get(row) {
+        Some(tokens) if *tokens >= length => return Ok(()),
+        Some(tokens) => format!("the first {length} tokens of a row of {tokens}"),
+        None => format!("row {row} of {} rows", lengths.len()),
+    };
+    Err(Error::new(ErrorKind::Parameter, fault))
 }

@@ -4,7 +4,7 @@ use taggant_core::Result;
 
 use crate::{
     Answers, Model, Session,
-    session::{check_advance, check_rows, forked},
+    session::{check_advance, check_fork, check_rows},
 };
 
 /// A toy: its logits are a hash of the row so far, spread evenly over 0 to 8.
@@ -74,14 +74,9 @@ impl Model for Toy {
 #[derive(Debug)]
 struct ToySession<'a> {
     model: &'a Toy,
-    rows: Vec<Row>,
+    /// For each row the hash of its tokens up to each of them.
+    rows: Vec<Vec<u64>>,
     logits: Vec<f32>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Row {
-    hash: u64,
-    length: usize,
 }
 
 impl Session for ToySession<'_> {
@@ -90,25 +85,25 @@ impl Session for ToySession<'_> {
     }
 
     fn open(&mut self) {
-        self.rows.push(Row::default());
+        self.rows.push(Vec::new());
     }
 
-    fn fork(&mut self, row: usize) -> Result<()> {
-        self.rows.push(forked(&self.rows, row)?);
+    fn fork(&mut self, row: usize, length: usize) -> Result<()> {
+        check_fork(&self.lengths(), row, length)?;
+        self.rows.push(self.rows[row][..length].to_vec());
         Ok(())
     }
 
     fn advance(&mut self, tokens: &[&[u32]], answers: Answers) -> Result<&[f32]> {
-        let lengths: Vec<usize> = self.rows.iter().map(|row| row.length).collect();
-        check_advance(self.model, &lengths, tokens)?;
+        check_advance(self.model, &self.lengths(), tokens)?;
         self.logits.clear();
         for (row, tokens) in self.rows.iter_mut().zip(tokens) {
             for (i, token) in tokens.iter().enumerate() {
-                row.hash = mix(row.hash ^ (u64::from(*token) + 1));
-                row.length += 1;
+                let hash = mix(row.last().unwrap_or(&0) ^ (u64::from(*token) + 1));
+                row.push(hash);
                 if answers == Answers::All || i + 1 == tokens.len() {
                     self.logits
-                        .extend((0..self.model.vocabulary).map(|v| logit(row.hash, v)));
+                        .extend((0..self.model.vocabulary).map(|v| logit(hash, v)));
                 }
             }
         }
@@ -120,6 +115,12 @@ impl Session for ToySession<'_> {
         let mut keep = keep.iter();
         self.rows.retain(|_| keep.next() == Some(&true));
         Ok(())
+    }
+}
+
+impl ToySession<'_> {
+    fn lengths(&self) -> Vec<usize> {
+        self.rows.iter().map(Vec::len).collect()
     }
 }
 

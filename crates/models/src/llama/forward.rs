@@ -8,7 +8,7 @@ use crate::{
     attention::{Cache, Scratch},
     matrix::{Matrix, Tiles},
     pointwise,
-    session::{check_advance, check_rows, forked},
+    session::{check_advance, check_fork, check_rows},
 };
 
 /// Tokens that pass through the layers together; more would only enlarge the buffers.
@@ -58,14 +58,14 @@ impl Session for LlamaSession<'_> {
         self.rows.push(Cache::new(self.model.shape));
     }
 
-    fn fork(&mut self, row: usize) -> Result<()> {
-        self.rows.push(forked(&self.rows, row)?);
+    fn fork(&mut self, row: usize, length: usize) -> Result<()> {
+        check_fork(&self.lengths(), row, length)?;
+        self.rows.push(self.rows[row].beginning(length));
         Ok(())
     }
 
     fn advance(&mut self, tokens: &[&[u32]], answers: Answers) -> Result<&[f32]> {
-        let lengths: Vec<usize> = self.rows.iter().map(|row| row.length).collect();
-        check_advance(self.model, &lengths, tokens)?;
+        check_advance(self.model, &self.lengths(), tokens)?;
 
         let mut steps = Vec::new();
         for (row, (cache, tokens)) in self.rows.iter_mut().zip(tokens).enumerate() {
@@ -100,6 +100,10 @@ impl<'a> LlamaSession<'a> {
             logits: Vec::new(),
             buffers: Buffers::default(),
         }
+    }
+
+    fn lengths(&self) -> Vec<usize> {
+        self.rows.iter().map(|row| row.length).collect()
     }
 
     /// Sends a chunk of tokens through the layers and appends the logits they answer with.
