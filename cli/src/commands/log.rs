@@ -73,12 +73,17 @@ fn verify(log: &Path, anchored: &[String], json: bool) -> Result<Answer> {
 }
 
 fn answered(outcome: Outcome) -> Answered {
-    let Outcome { summary, fault, .. } = outcome;
+    let Outcome {
+        summary,
+        story,
+        fault,
+        ..
+    } = outcome;
     Answered {
         intact: fault.is_none(),
         lines: summary.lines,
-        exchanges: summary.exchanges,
-        marks: summary.marks,
+        exchanges: story.exchanges(),
+        marks: story.marks(),
         first: summary.times.map(|(first, _)| first),
         last: summary.times.map(|(_, last)| last),
         head: summary.head,
@@ -92,12 +97,9 @@ fn answered(outcome: Outcome) -> Answered {
 
 fn words(outcome: &Outcome) -> String {
     let Summary {
-        lines,
-        exchanges,
-        head,
-        times,
-        ..
+        lines, head, times, ..
     } = outcome.summary;
+    let exchanges = outcome.story.exchanges();
     match (&outcome.fault, times) {
         (Some(fault), _) => format!("broken at {fault}"),
         (None, Some((first, last))) => {

@@ -32,6 +32,7 @@
 
 mod anchors;
 mod beacon;
+pub mod chain;
 mod decimal;
 mod digest;
 mod draw;
@@ -44,6 +45,7 @@ pub mod statement;
 mod time;
 pub mod timestamp;
 pub mod tlog;
+pub mod transcript;
 mod trust;
 
 #[doc = include_str!("../SPEC.md")]

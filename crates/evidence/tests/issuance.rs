@@ -107,12 +107,19 @@ fn agree(logs: &[Vec<u8>]) -> usize {
     assert_eq!(answers.len(), logs.len());
     let mut broken = 0;
     for ((path, log), answer) in paths.iter().zip(logs).zip(answers) {
-        let Outcome { summary, fault, .. } = outcome(log);
+        let Outcome {
+            summary,
+            story,
+            fault,
+            ..
+        } = outcome(log);
         let ours = match &fault {
             Some(fault) => format!("line {}: {}", fault.line, fault.kind.name()),
             None => format!(
                 "intact: {} lines, {} exchanges, head {}",
-                summary.lines, summary.exchanges, summary.head
+                summary.lines,
+                story.exchanges(),
+                summary.head
             ),
         };
         assert_eq!(answer, format!("{}: {ours}", path.display()), "{fault:?}");
@@ -138,8 +145,8 @@ fn a_log_says_what_was_served_and_no_account_id() {
         (
             outcome.fault,
             summary.lines,
-            summary.exchanges,
-            summary.marks
+            outcome.story.exchanges(),
+            outcome.story.marks()
         ),
         (None, 6, 4, 2)
     );

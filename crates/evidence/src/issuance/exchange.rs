@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use taggant_core::{LeafKey, Record, Result, check_id};
 
-use super::line::mark_digest;
+use super::entry::mark_digest;
 use crate::digest::Digest;
 
 const FIELD: &[u8] = b"taggant/v1/issuance-field";

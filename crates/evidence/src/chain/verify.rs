@@ -1,13 +1,11 @@
-//! Checks a log line by line (SPEC.md §1.3).
+//! Checks a chain line by line (SPEC.md §1.3).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-use taggant_core::Record;
-
-use super::exchange::Exchange;
-use super::line::{Entry, Line, MAX_LINE, mark_digest, read};
+use super::line::{Line, MAX_LINE, read};
+use super::{Flaw, Story};
 use crate::digest::Digest;
 use crate::time::Time;
 
@@ -21,13 +19,13 @@ pub enum FaultKind {
     Malformed,
     /// It has another hash than it says.
     Changed,
-    /// It says another number: lines are missing, or it was moved or repeated. Or it is a genesis elsewhere than in line 1.
+    /// It says another number: lines are missing, or it was moved or repeated. Or it says out of turn what it says.
     Misplaced,
     /// It does not carry the hash of the line before it.
     Unlinked,
     /// Its time is before that of the line before it.
     Backwards,
-    /// It names a mark or a key that the log does not hold.
+    /// It names something that no earlier line holds.
     Unknown,
     /// A hash known from elsewhere is no line's.
     Absent,
@@ -80,25 +78,21 @@ impl fmt::Display for Fault {
 pub struct Summary {
     /// Lines, the first included.
     pub lines: u64,
-    /// Exchanges among them.
-    pub exchanges: u64,
-    /// Marks that the log holds.
-    pub marks: u64,
     /// Hash of the last line; make it known elsewhere and nothing up to it can be changed unseen. Zeros for no lines.
     pub head: Digest,
     /// Times of the first and the last line.
     pub times: Option<(Time, Time)>,
 }
 
-/// Takes the lines of a log in order. Memory grows with the number of marks and no further.
+/// Takes the lines of a chain in order. Memory grows with what its [`Story`] keeps and no further.
 #[derive(Clone, Debug, Default)]
-pub struct Verifier {
+pub struct Verifier<S> {
     summary: Summary,
-    marks: HashMap<Digest, Record>,
+    story: S,
     expected: HashSet<Digest>,
 }
 
-impl Verifier {
+impl<S: Story> Verifier<S> {
     /// Before the first line.
     #[must_use]
     pub fn new() -> Self {
@@ -116,40 +110,29 @@ impl Verifier {
     ///
     /// # Errors
     /// What is wrong with it; the verifier stays where it was.
-    pub fn line(&mut self, bytes: &[u8]) -> Result<Line, Fault> {
+    pub fn line(&mut self, bytes: &[u8]) -> Result<Line<S::Entry>, Fault> {
         let number = self.summary.lines + 1;
         let fault = |(kind, detail)| Fault {
             line: number,
             kind,
             detail,
         };
-        let line = read(bytes).map_err(fault)?;
+        let line = read::<S>(bytes).map_err(fault)?;
         self.follows(&line).map_err(fault)?;
-        let added: &[Record] = match &line.entry {
-            Entry::Genesis(records) => records,
-            Entry::Mark(record) => std::slice::from_ref(&**record),
-            Entry::Exchange(_) => &[],
-        };
-        for record in added {
-            self.learn(record);
-        }
-        let exchange = matches!(line.entry, Entry::Exchange(_));
-        self.advance(line.hash, line.time, exchange);
+        self.take(&line.entry, line.hash, line.time);
         Ok(line)
     }
 
-    /// What keeps a line from standing next in the log.
-    fn follows(&self, line: &Line) -> Result<(), (FaultKind, String)> {
+    /// What keeps a line from standing next in the chain.
+    fn follows(&self, line: &Line<S::Entry>) -> Result<(), Flaw> {
         let number = self.summary.lines + 1;
         if line.number != number {
             let says = line.number;
             return Err((FaultKind::Misplaced, format!("it says it is line {says}")));
         }
-        if (number == 1) != matches!(line.entry, Entry::Genesis(_)) {
-            return Err((
-                FaultKind::Misplaced,
-                "a log has its genesis in line 1 and nowhere else".to_owned(),
-            ));
+        let told = self.story.follows(number == 1, &line.entry);
+        if let Err((FaultKind::Misplaced, _)) = told {
+            return told;
         }
         if line.previous != self.summary.head {
             return Err((
@@ -167,48 +150,14 @@ impl Verifier {
                 format!("its time is {time}, that of the line before it {last}"),
             ));
         }
-        match &line.entry {
-            Entry::Exchange(exchange) => self.knows(exchange),
-            _ => Ok(()),
-        }
+        told
     }
 
-    /// Whether the log holds the mark that an exchange names.
-    pub(super) fn knows(&self, exchange: &Exchange) -> Result<(), (FaultKind, String)> {
-        let Some(mark) = &exchange.mark else {
-            return Ok(());
-        };
-        let unknown = |detail| Err((FaultKind::Unknown, detail));
-        let Some(record) = self.marks.get(mark) else {
-            return unknown(format!("no line before it holds mark {mark}"));
-        };
-        let held = |key: &Digest| {
-            record
-                .layers()
-                .iter()
-                .any(|layer| layer.key == *key.bytes())
-        };
-        match exchange.keys.iter().find(|key| !held(key)) {
-            Some(key) => unknown(format!("key {key} is not one of mark {mark}")),
-            None => Ok(()),
-        }
-    }
-
-    /// The mark record of this digest, if a line so far holds it.
-    #[must_use]
-    pub fn mark(&self, digest: &Digest) -> Option<&Record> {
-        self.marks.get(digest)
-    }
-
-    pub(super) fn learn(&mut self, record: &Record) {
-        self.marks.insert(mark_digest(record), record.clone());
-        self.summary.marks = self.marks.len() as u64;
-    }
-
-    pub(super) fn advance(&mut self, hash: Digest, time: Time, exchange: bool) {
+    /// Takes an entry that may stand next.
+    pub(super) fn take(&mut self, entry: &S::Entry, hash: Digest, time: Time) {
+        self.story.take(entry);
         self.expected.remove(&hash);
         self.summary.lines += 1;
-        self.summary.exchanges += u64::from(exchange);
         self.summary.head = hash;
         let first = self.summary.times.map_or(time, |(first, _)| first);
         self.summary.times = Some((first, time));
@@ -224,7 +173,13 @@ impl Verifier {
         &self.summary
     }
 
-    /// What is wrong with a log that ends here.
+    /// What the lines so far tell.
+    #[must_use]
+    pub fn story(&self) -> &S {
+        &self.story
+    }
+
+    /// What is wrong with a chain that ends here.
     #[must_use]
     pub fn end(&self) -> Option<Fault> {
         let line = self.summary.lines + 1;
@@ -232,7 +187,7 @@ impl Verifier {
             return Some(Fault {
                 line,
                 kind: FaultKind::Torn,
-                detail: "the log ends before its first line".to_owned(),
+                detail: "it ends before its first line".to_owned(),
             });
         }
         // The smallest, so that the answer is the same every time.
@@ -247,22 +202,16 @@ impl Verifier {
 /// What became of checking a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Outcome {
+pub struct Outcome<S> {
     /// The lines before the fault, or all of them.
     pub summary: Summary,
+    /// What they tell.
+    pub story: S,
     /// The first fault, or none if the log is intact.
     pub fault: Option<Fault>,
 }
 
-/// Checks a whole log in constant memory; `each` sees every good line and its bytes.
-///
-/// # Errors
-/// Those of reading.
-pub fn verify(input: impl BufRead, each: impl FnMut(&Line, &[u8])) -> io::Result<Outcome> {
-    Verifier::new().verify(input, each)
-}
-
-impl Verifier {
+impl<S: Story> Verifier<S> {
     /// Checks the lines of `input` up to its end or the first fault; `each` sees every good line and its bytes.
     ///
     /// # Errors
@@ -270,8 +219,8 @@ impl Verifier {
     pub fn verify(
         mut self,
         input: impl BufRead,
-        mut each: impl FnMut(&Line, &[u8]),
-    ) -> io::Result<Outcome> {
+        mut each: impl FnMut(&Line<S::Entry>, &[u8]),
+    ) -> io::Result<Outcome<S>> {
         let mut lines = Lines::new(input);
         let fault = loop {
             match self.next(&mut lines)? {
@@ -282,6 +231,7 @@ impl Verifier {
         };
         Ok(Outcome {
             summary: self.summary,
+            story: self.story,
             fault,
         })
     }
@@ -290,7 +240,7 @@ impl Verifier {
     pub(super) fn next(
         &mut self,
         lines: &mut Lines<impl BufRead>,
-    ) -> io::Result<Option<Result<Line, Fault>>> {
+    ) -> io::Result<Option<Result<Line<S::Entry>, Fault>>> {
         if !lines.advance()? {
             return Ok(None);
         }
