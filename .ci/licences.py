@@ -7,6 +7,8 @@ import sys
 FREE = {
     "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC",
     "Unicode-3.0", "Unlicense", "Zlib", "0BSD", "MPL-2.0",
+    # Of data: the list of roots that the web trusts.
+    "CDLA-Permissive-2.0",
 }
 
 

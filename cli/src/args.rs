@@ -57,6 +57,8 @@ pub(crate) enum Command {
     /// Plan a test before it is run: seal the plan, and let a later public value decide what is asked
     #[command(subcommand)]
     Case(Case),
+    /// Ask suspects what a sealed plan has drawn, and write down every attempt
+    Collect(Collect),
     /// Experiments with real students: train one, or run a whole distillation and what it shows
     #[command(subcommand)]
     Lab(Lab),
@@ -132,8 +134,11 @@ Exit codes: 0 written, 2 could not answer.")]
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         epoch: PathBuf,
         /// The key file
-        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-        key: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "controls", value_hint = ValueHint::FilePath)]
+        key: Option<PathBuf>,
+        /// The root key file: opens the epoch's 999 control keys instead, one a line
+        #[arg(long, value_name = "ROOT", conflicts_with = "key", value_hint = ValueHint::FilePath)]
+        controls: Option<PathBuf>,
         /// Where to write the reveal; an existing file is never replaced
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         out: PathBuf,
@@ -227,6 +232,50 @@ pub(crate) enum Case {
     },
     /// Draw what is asked, from a sealed and time-stamped plan and the beacon's later value
     Draw(CaseDraw),
+    /// Run the planned tests on a case's folder, and write what comes out into it
+    Analyse(CaseFolder),
+    /// Sign the list of all files of a case's folder: from then on none can change
+    Bundle {
+        /// The case's folder
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+        /// A signing key; an examiner's and a collector's are needed
+        #[arg(long, value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+        signer: Vec<PathBuf>,
+    },
+    /// Check a bundle link by link, offline, and compute every number again
+    Verify {
+        #[command(flatten)]
+        folder: CaseFolder,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A case's folder, and whose word counts.
+#[derive(Debug, Group)]
+#[command(after_help = "\
+A case's folder holds, with time-stamps (FILE.NAME.tsr) and a tlog-proof (FILE.tlog-proof) beside each file marked with a star:
+
+  commitment/epoch.json *     what `key commit` wrote before anything was served
+  mark/record.json            the mark record
+  plan/plan.dsse.json *       the sealed plan, and plan/pool.jsonl
+  transcript/                 what `collect` wrote: asked.jsonl, records.jsonl, openings.jsonl, transcript.dsse.json *
+  reveal/keys.jsonl           the tested keys, opened, and reveal/controls.jsonl (`key reveal`)
+  analysis/analysis.json      what `case analyse` wrote
+
+Exit codes: 0 every check passed, 1 one failed or could not be run, 2 could not answer.")]
+pub(crate) struct CaseFolder {
+    /// The case's folder
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// Whose word counts
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trust: PathBuf,
+    /// The tokenizer that the mark record names: tokenizer.json, a GGUF file, a model's name, cl100k_base or o200k_base
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<String>,
 }
 
 #[derive(Debug, Group)]
@@ -236,6 +285,16 @@ file names beacons by {\"chain\": NAME, \"genesis\": TIME, \"period\": SECONDS, 
 
 Exit codes: 0 drawn, 2 could not answer.")]
 pub(crate) struct CaseDraw {
+    #[command(flatten)]
+    pub(crate) plan: PlanProofs,
+    /// Where to write what is asked, in order; an existing file is never replaced
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+}
+
+/// A sealed plan, what proves when it was sealed, and what it draws from.
+#[derive(Debug, Group)]
+pub(crate) struct PlanProofs {
     /// The sealed plan
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) plan: PathBuf,
@@ -251,9 +310,52 @@ pub(crate) struct CaseDraw {
     /// The pool that the plan names: JSONL, a `prompt` a row
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) pool: PathBuf,
-    /// Where to write what is asked, in order; an existing file is never replaced
+}
+
+#[derive(Debug, Group)]
+#[command(after_help = "\
+Nothing is asked unless the plan's proofs hold and its round is over, as for `case draw`. Every request is on the disk before it leaves, and its outcome before it counts; a run that was \
+cut short goes on in the same folder, and what was under way is written down as lost. The folder holds asked.jsonl (the draw), records.jsonl (a hash-chained line for every attempt, \
+without any text) and openings.jsonl (the texts). The file of doors says where each suspect of the plan is asked: {\"SUSPECT\": {\"server\": {\"url\": \"https://…/v1\", \"model\": \"…\", \
+\"style\": \"chat\" or \"completions\", \"credential\": FILE}}}, or {\"SUSPECT\": {\"weights\": {\"model\": FILE}}} for a model at hand. Credentials are in no record.
+
+Exit codes: 0 every question was answered, 1 it ended otherwise, 2 could not answer.")]
+pub(crate) struct Collect {
+    #[command(flatten)]
+    pub(crate) plan: PlanProofs,
+    /// Where each suspect is asked; private
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) doors: PathBuf,
+    /// The key of the collector, who signs what became of it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) signer: PathBuf,
+    /// The folder of the transcript; one that was begun is gone on with
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) out: PathBuf,
+    /// Requests at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=256))]
+    pub(crate) at_once: usize,
+    /// Requests a minute, at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) per_minute: Option<u32>,
+    /// Attempts at a question before it is left
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tries: u32,
+    /// Wait before a second attempt in milliseconds, doubled for each after it
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    pub(crate) backoff: u64,
+    /// Failures in a row after which it stops
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) patience: u32,
+    /// Longest wait for an answer in seconds
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) timeout: u32,
+    /// End the transcript without asking more, and say why
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) abandon: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Group)]

@@ -4,6 +4,7 @@ mod anchor;
 mod attribute;
 mod canary;
 mod case;
+mod collect;
 mod demo;
 mod detect;
 pub(crate) mod generate;
@@ -36,6 +37,7 @@ pub(crate) fn run(args: Args) -> Result<Answer> {
         Command::Log(command) => log::run(&command),
         Command::Anchor(command) => anchor::run(&command),
         Command::Case(command) => case::run(&command),
+        Command::Collect(command) => collect::run(&command),
         Command::Lab(command) => lab::run(&command),
         Command::Demo(command) => demo::run(&command),
         Command::Completions { shell } => man::completions(shell),

@@ -15,7 +15,7 @@ use taggant_evidence::{Digest, Plan, SealedPlan, SigningKey, Time};
 use crate::{Desk, mode, rows};
 
 /// A desk with a pool of 20 prompts, a plan that draws 5 of them for two answers each, its signer, and two authorities played by openssl.
-fn office() -> Desk {
+pub(crate) fn office() -> Desk {
     let desk = Desk::empty();
     let pool: String = (0..20)
         .map(|n| json!({"prompt": format!("Question {n}?")}).to_string() + "\n")
@@ -49,7 +49,7 @@ fn office() -> Desk {
 }
 
 /// Lets round 3 come, with this value; returns the time of round 1.
-fn wait(desk: &Desk, value: &str) -> String {
+pub(crate) fn wait(desk: &Desk, value: &str) -> String {
     let genesis = now().unix_millis() / 1000 * 1000 + 2000 - 60_000;
     let genesis = Time::from_unix_millis(genesis).unwrap().to_string();
     trust(desk, &genesis, value);
@@ -68,11 +68,15 @@ fn now() -> Time {
 fn trust(desk: &Desk, genesis: &str, value: &str) {
     let authority =
         |name: &str| -> Value { desk.read(&format!("{name}/{name}.json")).parse().unwrap() };
+    let mut signers = vec![json!({"role": "examiner", "key": desk.read("examiner.txt").trim()})];
+    if desk.path("collector.txt").exists() {
+        signers.push(json!({"role": "collector", "key": desk.read("collector.txt").trim()}));
+    }
     let trust = json!({
         "format": "taggant-trust/1",
         "authorities": [authority("alpha"), authority("beta")],
         "logs": [format!("log {}", log().public()), format!("witness w {}", witness().public().as_witness()), "quorum w".to_owned()],
-        "signers": [{"role": "examiner", "key": desk.read("examiner.txt").trim()}],
+        "signers": signers,
         "beacons": [{"chain": "test", "genesis": genesis, "period": 30, "values": [{"round": 3, "value": value}]}],
     });
     desk.write("trust.json", trust.to_string());
@@ -87,7 +91,7 @@ fn log() -> SigningKey {
 }
 
 /// Stamps a file by both authorities and enters it in the log.
-fn anchor(desk: &Desk, file: &str) {
+pub(crate) fn anchor(desk: &Desk, file: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/authority.sh");
     for name in ["alpha", "beta"] {
         let stamp = Command::new(&script)
@@ -281,7 +285,7 @@ fn a_plan_and_its_pool_are_what_they_say() {
                 .replace("pool.jsonl", "odd.jsonl"),
         );
         assert!(
-            ran.code == 2 && ran.stderr.contains("odd.jsonl, row 1"),
+            ran.code == 2 && ran.stderr.contains("odd.jsonl: row 1"),
             "{row}: {}",
             ran.stderr
         );

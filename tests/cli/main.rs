@@ -5,8 +5,10 @@
 mod anchor;
 mod attribute;
 mod bad_input;
+mod bundle;
 mod canary;
 mod case;
+mod collect;
 mod contract;
 mod distill;
 mod foreign;

@@ -1,22 +1,22 @@
 //! `case example | signer | seal | draw`: a test planned, sealed, and its chance settled afterwards.
 
+mod analysis;
+mod bundle;
+
 use std::io::Read;
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
-use taggant_evidence::plan::{MAX_PLAN, Round, Stopping};
-use taggant_evidence::{Digest, Plan, Ready, SealedPlan, SignerRole, SigningKey};
+use taggant_evidence::plan::{MAX_PLAN, Round};
+use taggant_evidence::{Asked, Plan, Ready, SealedPlan, SignerRole, SigningKey};
 use zeroize::Zeroizing;
 
 use super::anchor::{self, Proofs};
 use crate::Answer;
-use crate::args::{Case, CaseDraw};
+use crate::args::{Case, CaseDraw, PlanProofs};
 use crate::clock;
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::output::say;
-use crate::rows;
 
 /// A plan with every field, to be filled in.
 const EXAMPLE: &str = include_str!("case/plan.json");
@@ -35,6 +35,9 @@ pub(crate) fn run(command: &Case) -> Result<Answer> {
         Case::Signer { name, out } => signer(name, out),
         Case::Seal { plan, signer, out } => seal(plan, signer, out),
         Case::Draw(args) => draw(args),
+        Case::Analyse(args) => bundle::analyse(args),
+        Case::Bundle { folder, signer } => bundle::seal(folder, signer),
+        Case::Verify { folder, json } => bundle::verify(folder, *json),
     }
 }
 
@@ -73,31 +76,48 @@ fn seal(plan: &Path, signer: &Path, out: &Path) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-fn draw(args: &CaseDraw) -> Result<Answer> {
-    let trust = anchor::trust(&args.trust)?;
-    // Read once: what is checked is what is drawn from.
-    let mut bytes = Vec::new();
-    files::open(&args.plan)?
-        .take(MAX_PLAN as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::io(&args.plan, &error))?;
-    let plan = SealedPlan::from_json(&bytes, &trust.keys(SignerRole::Examiner))
-        .map_err(|error| Failure::from(error).context(args.plan.display()))?;
-    let anchors = Proofs::read(&args.token, args.proof.as_deref())?.check(&trust, &plan.file())?;
-    let ready = trust.ready(&plan, &anchors)?;
-    let now = clock::now()?;
-    if now < ready.round {
-        return Err(Failure::new(format!(
-            "round {} is of {}, and it is {now}",
-            plan.plan().beacon.round,
-            ready.round
-        ))
-        .hint("wait for the round: a value that is known before it is none"));
+/// A plan that may be carried out now, and what is asked under it.
+pub(super) struct Carried {
+    pub(super) plan: SealedPlan,
+    pub(super) ready: Ready,
+    pub(super) asked: Asked,
+}
+
+impl Carried {
+    /// Checks a plan's proofs, and draws.
+    pub(super) fn out(args: &PlanProofs) -> Result<Self> {
+        let trust = anchor::trust(&args.trust)?;
+        // Read once: what is checked is what is drawn from.
+        let mut bytes = Vec::new();
+        files::open(&args.plan)?
+            .take(MAX_PLAN as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| Failure::io(&args.plan, &error))?;
+        let plan = SealedPlan::from_json(&bytes, &trust.keys(SignerRole::Examiner))
+            .map_err(|error| Failure::from(error).context(args.plan.display()))?;
+        let anchors =
+            Proofs::read(&args.token, args.proof.as_deref())?.check(&trust, &plan.file())?;
+        let ready = trust.ready(&plan, &anchors)?;
+        let now = clock::now()?;
+        if now < ready.round {
+            return Err(Failure::new(format!(
+                "round {} is of {}, and it is {now}",
+                plan.plan().beacon.round,
+                ready.round
+            ))
+            .hint("wait for the round: a value that is known before it is none"));
+        }
+        let pool = files::read_text(&args.pool, MAX_POOL)?;
+        let asked = Asked::draw(&plan, &ready, &pool)
+            .map_err(|error| Failure::from(error).context(args.pool.display()))?;
+        Ok(Self { plan, ready, asked })
     }
-    let pool = pool(&args.pool, &plan)?;
+}
+
+fn draw(args: &CaseDraw) -> Result<Answer> {
+    let Carried { plan, ready, asked } = Carried::out(&args.plan)?;
     let mut output = Output::fresh(&args.out)?;
-    output.line(&head(&plan, &ready).to_string())?;
-    for_each_row(&plan, &ready, &pool, |row| output.line(&row.to_string()))?;
+    output.bytes(asked.to_jsonl()?.as_bytes())?;
     output.finish()?;
     let Round { chain, round } = &plan.plan().beacon;
     say(&format!(
@@ -108,83 +128,4 @@ fn draw(args: &CaseDraw) -> Result<Answer> {
         ready.sealed
     ));
     Ok(Answer::Yes)
-}
-
-/// A row of the pool: a prompt and nothing else, because nothing else would be asked.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PoolRow {
-    prompt: String,
-}
-
-/// The pool's prompts, which must be those that the plan names.
-fn pool(path: &Path, plan: &SealedPlan) -> Result<Vec<String>> {
-    let wanted = &plan.plan().pool;
-    let text = files::read_text(path, MAX_POOL)?;
-    let found = Digest::of(text.as_bytes());
-    if found != wanted.sha256 {
-        return Err(Failure::new(format!(
-            "{}: SHA-256 {found}; the plan names {}",
-            path.display(),
-            wanted.sha256
-        ))
-        .hint("give the pool that was sealed with the plan"));
-    }
-    let prompts = (1..)
-        .zip(text.lines().filter(|line| !line.trim().is_empty()))
-        .map(|(number, line)| {
-            let row: PoolRow = rows::parse(line).map_err(|failure: Failure| {
-                failure.context(format_args!("{}, row {number}", path.display()))
-            })?;
-            Ok(row.prompt)
-        })
-        .collect::<Result<Vec<String>>>()?;
-    if prompts.len() != wanted.prompts as usize {
-        return Err(Failure::new(format!(
-            "{}: {} rows; the plan names {}",
-            path.display(),
-            prompts.len(),
-            wanted.prompts
-        )));
-    }
-    Ok(prompts)
-}
-
-/// The first line: what the draw follows from.
-fn head(plan: &SealedPlan, ready: &Ready) -> Value {
-    let Round { chain, round } = &plan.plan().beacon;
-    json!({
-        "format": "taggant-asked/1",
-        "plan": plan.digest(),
-        "chain": chain,
-        "round": round,
-        "value": base16ct::lower::encode_string(&ready.value),
-        "sealed": ready.sealed,
-        "seen": ready.seen,
-    })
-}
-
-/// What is asked, in order: every row of the pool that was drawn, with the seeds of its answers.
-fn for_each_row(
-    plan: &SealedPlan,
-    ready: &Ready,
-    pool: &[String],
-    mut take: impl FnMut(Value) -> Result<()>,
-) -> Result<()> {
-    let plan = plan.plan();
-    let answers = match plan.stopping {
-        Stopping::Fixed { answers } | Stopping::Sequential { answers } => answers,
-    };
-    // A plan asks at most 2^30 times, so the numbers of its seeds fit.
-    for (number, place) in (0..).zip(
-        ready
-            .draw
-            .some("prompts", plan.pool.drawn, plan.pool.prompts),
-    ) {
-        let seeds: Vec<u64> = (0..answers)
-            .map(|answer| ready.draw.seed("seeds", number * answers + answer))
-            .collect();
-        take(json!({"row": place + 1, "prompt": pool[place as usize], "seeds": seeds}))?;
-    }
-    Ok(())
 }

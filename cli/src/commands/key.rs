@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use taggant_core::{Epoch, LeafKey, Path as KeyPath, Role, RootKey};
+use taggant_core::{CONTROLS, Epoch, LeafKey, Path as KeyPath, Role, RootKey};
 use zeroize::Zeroizing;
 
 use crate::Answer;
@@ -43,7 +43,16 @@ pub(crate) fn run(command: &Key) -> Result<Answer> {
             out,
             register,
         } => commit(root, epoch, path, out, register),
-        Key::Reveal { epoch, key, out } => reveal(epoch, key, out),
+        Key::Reveal {
+            epoch,
+            key,
+            controls,
+            out,
+        } => match (key, controls) {
+            (Some(key), _) => reveal(epoch, key, out),
+            (None, Some(root)) => reveal_controls(epoch, root, out),
+            (None, None) => Err(Failure::new("nothing to open").hint("give --key or --controls")),
+        },
     }
 }
 
@@ -179,6 +188,23 @@ fn reveal(epoch: &Path, key: &Path, out: &Path) -> Result<Answer> {
             "note: whoever reads it can write text under this key; what is to count must be time-stamped before"
         }
     });
+    Ok(Answer::Yes)
+}
+
+/// Opens every control key of an epoch: they were never issued, so nothing is lost by it.
+fn reveal_controls(epoch: &Path, root: &Path, out: &Path) -> Result<Answer> {
+    let text = files::read_text(epoch, MAX_EPOCH)?;
+    let committed =
+        Epoch::from_json(&text).map_err(|error| Failure::from(error).context(epoch.display()))?;
+    let root = files::read_root(root)?;
+    let mut output = Output::fresh(out)?;
+    for number in 0..CONTROLS {
+        let path = KeyPath::new(committed.label(), Role::Control, &format!("{number:04}"))?;
+        let reveal = committed.reveal(&root.derive(&path))?;
+        output.line(reveal.to_json().trim_end())?;
+    }
+    output.finish()?;
+    say(&format!("{}: opens {CONTROLS} control keys", out.display()));
     Ok(Answer::Yes)
 }
 

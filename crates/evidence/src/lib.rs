@@ -31,7 +31,9 @@
 //! The bytes are fixed by the [specification](spec). This crate has no clock, no network and no randomness: times, seeds and the answers of authorities come from the caller.
 
 mod anchors;
+mod asked;
 mod beacon;
+pub mod bundle;
 pub mod chain;
 mod decimal;
 mod digest;
@@ -40,6 +42,7 @@ pub mod dsse;
 pub mod issuance;
 pub mod note;
 pub mod plan;
+pub mod report;
 mod signing;
 pub mod statement;
 mod time;
@@ -52,6 +55,7 @@ mod trust;
 pub mod spec {}
 
 pub use anchors::{AUTHORITIES, Anchors, Stamp};
+pub use asked::{Asked, Question};
 pub use beacon::{Beacon, Value};
 pub use decimal::Decimal;
 pub use digest::Digest;

@@ -58,6 +58,18 @@ pub enum SignerRole {
     Provider,
 }
 
+impl SignerRole {
+    /// The role, in words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Examiner => "examiner",
+            Self::Collector => "collector",
+            Self::Provider => "provider",
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TrustFile {
@@ -75,6 +87,8 @@ struct TrustFile {
 /// A plan that may be carried out: sealed in time, its chance settled afterwards.
 #[derive(Clone, Debug)]
 pub struct Ready {
+    /// The plan's digest.
+    pub plan: Digest,
     /// When two authorities vouch that the sealed plan existed.
     pub sealed: Time,
     /// When a quorum of witnesses had seen it in a log, where others can count a case's plans.
@@ -247,6 +261,7 @@ impl Trust {
         };
         let value = value.bytes().unwrap_or_default();
         Ok(Ready {
+            plan: plan.digest(),
             sealed,
             seen,
             round: time,

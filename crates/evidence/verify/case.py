@@ -43,35 +43,46 @@ def below(stream, n):
     return next(word for word in stream if word < last - last % n) % n
 
 
-def draw(envelope, value):
-    envelope = json.load(open(envelope))
-    kind, payload = envelope["payloadType"].encode(), base64.b64decode(envelope["payload"], validate=True)
-    signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
-    plan = json.loads(payload)["predicate"]
+def drawn(plan, digest, value):
+    """Rows of the pool, from 1, and the seeds of their answers."""
     value = bytes.fromhex(value)
     need(1 <= len(value) <= 1024, "a beacon value has 1 to 1,024 bytes")
-    seed = sha256(b"taggant/v1/draw", sha256(signed), len(value).to_bytes(2, "big"), value)
+    seed = sha256(b"taggant/v1/draw", bytes.fromhex(digest), len(value).to_bytes(2, "big"), value)
     (answers,) = (rule["answers"] for rule in plan["stopping"].values())
     rows, stream = list(range(plan["pool"]["prompts"])), words(seed, "prompts")
     for i in range(plan["pool"]["drawn"]):
         j = i + below(stream, len(rows) - i)
         rows[i], rows[j] = rows[j], rows[i]
-        seeds = [next(words(seed, "seeds", i * answers + answer)) >> 11 for answer in range(answers)]
-        print(json.dumps({"row": rows[i] + 1, "seeds": seeds}))
+        yield rows[i] + 1, [next(words(seed, "seeds", i * answers + answer)) >> 11 for answer in range(answers)]
+
+
+def draw(envelope, value):
+    envelope = json.load(open(envelope))
+    kind, payload = envelope["payloadType"].encode(), base64.b64decode(envelope["payload"], validate=True)
+    signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+    for row, seeds in drawn(json.loads(payload)["predicate"], sha256(signed).hex(), value):
+        print(json.dumps({"row": row, "seeds": seeds}))
     return True
 
 
+def commitment(opened):
+    path = f"{opened['family']}/{opened['path']}".encode()
+    return sha256(b"taggant/v1/commit", len(path).to_bytes(2, "big"), path, bytes.fromhex(opened["salt"]), bytes.fromhex(opened["key"]))
+
+
 def reveal(file, root):
-    opened = json.load(open(file), object_pairs_hook=unique)
+    return opens(json.load(open(file), object_pairs_hook=unique), root)
+
+
+def opens(opened, root):
+    """Whether a reveal leads to the root."""
     need(type(opened) is dict and opened.keys() == REVEAL.keys(), "other fields than a reveal has")
     for name, kind in REVEAL.items():
         value = opened[name]
         right = value == kind if isinstance(kind, str) else type(value) is kind if isinstance(kind, type) else type(value) is str and kind.fullmatch(value)
         need(right, f"its {name} is none")
     need(all(type(node) is str and HEX.fullmatch(node) for node in opened["proof"]), "a proof of something else than hashes")
-    path = f"{opened['family']}/{opened['path']}".encode()
-    salt, key = bytes.fromhex(opened["salt"]), bytes.fromhex(opened["key"])
-    node = sha256(b"\0", sha256(b"taggant/v1/commit", len(path).to_bytes(2, "big"), path, salt, key))
+    node = sha256(b"\0", commitment(opened))
     index, size = opened["index"], opened["size"]
     full = 11 <= len(opened["proof"]) <= 63 and size == 1 << len(opened["proof"]) and 0 <= index < size
     for sibling in map(bytes.fromhex, opened["proof"]):

@@ -47,7 +47,6 @@ pub struct Opened {
     pub collector: String,
     /// The program that asks.
     pub program: Program,
-    /// The suspects, in the plan's order.
     pub(super) suspects: Vec<SuspectDoor>,
 }
 
@@ -71,6 +70,12 @@ impl Opened {
             program,
             suspects: Vec::new(),
         }
+    }
+
+    /// The suspects, in the plan's order.
+    #[must_use]
+    pub fn suspects(&self) -> &[SuspectDoor] {
+        &self.suspects
     }
 }
 

@@ -150,38 +150,41 @@ impl<R: BufRead> Openings<R> {
     pub fn bytes(&self) -> u64 {
         self.line.len() as u64
     }
+}
 
-    /// The next opening; nothing at the end of the file, or where a last line is not whole.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Io`], and [`ErrorKind::Format`] for a line that is no opening.
-    pub fn next(&mut self) -> Result<Option<Opening>> {
+/// Openings in order; the end is that of the file, or a last line that is not whole. [`ErrorKind::Io`], and [`ErrorKind::Format`] for a line that is no opening.
+impl<R: BufRead> Iterator for Openings<R> {
+    type Item = Result<Opening>;
+
+    fn next(&mut self) -> Option<Result<Opening>> {
         self.line.clear();
         self.number += 1;
-        let wrong = |kind, fault: String, number| {
-            Error::new(kind, format!("openings, line {number}: {fault}"))
+        let number = self.number;
+        let wrong = |kind, fault: String| {
+            Some(Err(Error::new(
+                kind,
+                format!("openings, line {number}: {fault}"),
+            )))
         };
-        (&mut self.input)
+        let read = (&mut self.input)
             .take(MAX_LINE)
-            .read_until(b'\n', &mut self.line)
-            .map_err(|error| wrong(ErrorKind::Io, error.to_string(), self.number))?;
+            .read_until(b'\n', &mut self.line);
+        if let Err(error) = read {
+            return wrong(ErrorKind::Io, error.to_string());
+        }
         let Some(text) = self.line.strip_suffix(b"\n") else {
             if self.line.len() as u64 == MAX_LINE {
-                return Err(wrong(
-                    ErrorKind::Limit,
-                    format!("more than {MAX_LINE} bytes"),
-                    self.number,
-                ));
+                return wrong(ErrorKind::Limit, format!("more than {MAX_LINE} bytes"));
             }
-            return Ok(None);
+            return None;
         };
-        // The parser's own words may quote what was said.
-        serde_json::from_slice(text).map(Some).map_err(|error| {
-            wrong(
+        match serde_json::from_slice(text) {
+            Ok(opening) => Some(Ok(opening)),
+            // The parser's own words may quote what was said.
+            Err(error) => wrong(
                 ErrorKind::Format,
                 format!("no opening (column {})", error.column()),
-                self.number,
-            )
-        })
+            ),
+        }
     }
 }

@@ -291,6 +291,7 @@ impl Transcript {
         for number in 0..fields {
             let opening = openings
                 .next()
+                .transpose()
                 .map_err(|error| error.context(self.path.display()))?;
             let Some(opening) = opening else {
                 return Err(Error::new(

@@ -1,0 +1,142 @@
+//! `case analyse | bundle | verify`: a case's folder is filled, closed and checked.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use taggant_evidence::bundle::{
+    self, ANALYSIS, Contents, Folder, MANIFEST, PLAN, Proven, SUMS, Status,
+};
+use taggant_evidence::plan::MAX_PLAN;
+use taggant_evidence::{Plan, SealedPlan};
+
+use super::analysis;
+use crate::Answer;
+use crate::args::CaseFolder;
+use crate::commands::anchor;
+use crate::failure::{Failure, Result};
+use crate::files::{self, Output};
+use crate::marks;
+use crate::output::say;
+
+/// Runs the planned tests, if everything they rest on holds.
+pub(super) fn analyse(args: &CaseFolder) -> Result<Answer> {
+    let folder = Folder::open(&args.folder)?;
+    if folder.has(ANALYSIS) {
+        return Err(Failure::new(format!(
+            "{}: it is there already",
+            args.folder.join(ANALYSIS).display()
+        ))
+        .hint("results are not overwritten; move it away if nothing was sealed yet"));
+    }
+    let mut text = None;
+    let outcome = bundle::verify(&folder, &anchor::trust(&args.trust)?, |proven| {
+        let result = analysis::analyse(proven, tokenizer(args)?)?;
+        Ok(text.insert(result).clone())
+    });
+    let Some(text) = text else {
+        let faults: Vec<String> = outcome
+            .checks
+            .iter()
+            // Nothing is sealed yet.
+            .filter(|check| check.status != Status::Pass && !check.code.starts_with("files."))
+            .map(ToString::to_string)
+            .collect();
+        return Err(
+            Failure::new(format!("nothing was scored:\n{}", faults.join("\n")))
+                .hint("mend what failed; scores rest on it"),
+        );
+    };
+    let path = args.folder.join(ANALYSIS);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|error| Failure::io(parent, &error))?;
+    }
+    let mut output = Output::fresh(&path)?;
+    output.bytes(text.as_bytes())?;
+    output.finish()?;
+    say(&format!("{}: written", path.display()));
+    Ok(Answer::Yes)
+}
+
+/// Closes a case's folder.
+pub(super) fn seal(path: &Path, signers: &[PathBuf]) -> Result<Answer> {
+    let folder = Folder::open(path)?;
+    let signers = signers
+        .iter()
+        .map(|path| files::read_signer(path))
+        .collect::<Result<Vec<_>>>()?;
+    // What is sealed under a name is what the plan says; whether the plan holds is `verify`'s to say.
+    let bytes = folder.read(PLAN, MAX_PLAN as u64)?;
+    let keys: Vec<_> = signers.iter().map(|signer| signer.public()).collect();
+    let plan = SealedPlan::from_json(&bytes, &keys).map_err(|error| {
+        Failure::from(error)
+            .context(PLAN)
+            .hint("the examiner who signed the plan signs the bundle")
+    })?;
+    let Plan { case, .. } = plan.plan();
+    let contents = Contents {
+        case: case.clone(),
+        plan: plan.digest(),
+    };
+    let sealed = contents.seal(&folder, &signers)?;
+    for (name, text) in [(SUMS, &sealed.sums), (MANIFEST, &sealed.manifest)] {
+        let mut output = Output::fresh(&path.join(name))?;
+        output.bytes(text.as_bytes())?;
+        output.finish()?;
+    }
+    say(&format!(
+        "{}: {} files, signed by {} keys",
+        path.display(),
+        folder.listed().count(),
+        signers.len()
+    ));
+    Ok(Answer::Yes)
+}
+
+/// Checks a bundle.
+pub(super) fn verify(args: &CaseFolder, json: bool) -> Result<Answer> {
+    let folder = Folder::open(&args.folder)?;
+    let trust = anchor::trust(&args.trust)?;
+    let outcome = bundle::verify(&folder, &trust, |proven: &Proven<'_>| {
+        analysis::analyse(proven, tokenizer(args)?)
+    });
+    let status = outcome.status();
+    let overall = match status {
+        Status::NotChecked => "INCOMPLETE",
+        status => status.name(),
+    };
+    let mut output = Output::create(Path::new("-"))?;
+    if json {
+        let checks: Vec<_> = outcome
+            .checks
+            .iter()
+            .map(|check| json!({"code": check.code, "status": check.status.name(), "detail": check.detail}))
+            .collect();
+        output.line(&json!({"overall": overall, "checks": checks}).to_string())?;
+    } else {
+        for check in &outcome.checks {
+            output.line(&check.to_string())?;
+        }
+        output.line(overall)?;
+    }
+    output.finish()?;
+    Ok(match status {
+        Status::Pass => Answer::Yes,
+        _ => Answer::No,
+    })
+}
+
+fn tokenizer(args: &CaseFolder) -> std::result::Result<taggant_text::Tokenizer, String> {
+    let Some(name) = &args.tokenizer else {
+        return Err(
+            "texts are read with the tokenizer that the mark record names; give --tokenizer"
+                .to_owned(),
+        );
+    };
+    let words = |failure: Failure| match failure {
+        Failure::Told { message, .. } => message,
+        Failure::BrokenPipe => "broken pipe".to_owned(),
+    };
+    marks::resolve(name)
+        .and_then(|path| marks::open_tokenizer(&path))
+        .map_err(words)
+}

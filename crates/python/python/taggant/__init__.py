@@ -1,0 +1,104 @@
+"""Watermarks for language-model output: detect marks, and choose marked tokens.
+
+Does this text carry the mark? Three lines, given a key, the mark's record, and token ids:
+
+>>> from taggant import Key, Record, detect
+>>> key, record = Key.load("east.key"), Record.load("record.json")
+>>> detect(key, record, [tokens]).verdict
+'Detected'
+
+The error rate is exact and anyone can check it: the text is held fixed, the key is what was random, so every distinct pair of a window
+and the token after it is an independent draw. The p-value needs no model of the language:
+
+>>> report = detect(key, record, [tokens])
+>>> report.units, report.log10_p < -20, report.scheme
+(198, True, 'gumbel/1')
+
+A row is a list or NumPy array of token ids, or a dict with ``tokens`` and ``prompt_tokens`` as in the command's JSONL. `Detector` takes
+rows as they come and answers for each; `detect_each` holds one pool against many keys, which is how accounts are told apart.
+
+Marks are made where tokens are chosen. A `Sampler` applies temperature and truncation, then the mark:
+
+>>> import numpy
+>>> from taggant import Sampler
+>>> sampler = Sampler(record, key)
+>>> logits = numpy.random.default_rng(1).normal(size=record.vocabulary).astype(numpy.float32)    # from the model
+>>> sampler.select(logits, [17, 4], temperature=0.8, top_p=0.95) == sampler.select(logits, [17, 4], temperature=0.8, top_p=0.95)
+True
+
+`Sampler.bias` changes logits for an engine that chooses by itself, `select_batch` and `bias_batch` serve whole batches in which each row
+may have its own keys, and `taggant.transformers` marks what `generate` of that library writes.
+
+Keys are files that only their owner can read, made by ``taggant key new`` and ``taggant key derive`` or here:
+
+>>> from taggant import RootKey
+>>> root = RootKey.generate()
+>>> root.derive("2026-12/campaign/east").path
+'2026-12/campaign/east'
+
+Key bytes never reach Python. Nothing here holds the interpreter's lock while it computes, and there are no threads but those you start
+or ask for. Every error is a `TaggantError`.
+
+What this cannot show: that a text without a detected mark was written by a person, or who wrote one that has it. Text of low entropy
+carries little of a mark, and at temperature 0 there is none.
+"""
+
+from ._taggant import (
+    Check,
+    Detector,
+    FormatError,
+    IoError,
+    Key,
+    KeyFileError,
+    KeyReport,
+    Layer,
+    LimitError,
+    LogitsError,
+    MismatchError,
+    ParameterError,
+    PathError,
+    Record,
+    RecordError,
+    Report,
+    RootKey,
+    Sampler,
+    Stream,
+    TaggantError,
+    TokenError,
+    UnsupportedError,
+    __version__,
+    bias_batch,
+    detect,
+    detect_each,
+    select_batch,
+)
+
+__all__ = [
+    "Check",
+    "Detector",
+    "FormatError",
+    "IoError",
+    "Key",
+    "KeyFileError",
+    "KeyReport",
+    "Layer",
+    "LimitError",
+    "LogitsError",
+    "MismatchError",
+    "ParameterError",
+    "PathError",
+    "Record",
+    "RecordError",
+    "Report",
+    "RootKey",
+    "Sampler",
+    "Stream",
+    "TaggantError",
+    "TokenError",
+    "UnsupportedError",
+    "__version__",
+    "bias_batch",
+    "detect",
+    "detect_each",
+    "select_batch",
+]

@@ -1,0 +1,51 @@
+//! The compiled half of the `taggant` wheel: conversions, and nothing else.
+//!
+//! Every function here takes Python's values apart, calls `taggant-core`, `taggant-watermark` or `taggant-detector` without the
+//! interpreter's lock, and puts the answer together again. What a name means is documented where Python's users read it: on the classes
+//! and functions themselves, whose examples are run.
+
+mod arrays;
+mod batch;
+mod desks;
+mod detector;
+mod errors;
+mod files;
+mod keys;
+mod many;
+mod record;
+mod report;
+mod rows;
+mod sampler;
+mod stream;
+mod tokens;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _taggant {
+    use super::errors;
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::batch::{bias_batch, select_batch};
+    #[pymodule_export]
+    use super::detector::{Detector, detect};
+    #[pymodule_export]
+    use super::keys::{Key, RootKey};
+    #[pymodule_export]
+    use super::many::{KeyReport, detect_each};
+    #[pymodule_export]
+    use super::record::{Layer, Record};
+    #[pymodule_export]
+    use super::report::{Check, Report};
+    #[pymodule_export]
+    use super::sampler::Sampler;
+    #[pymodule_export]
+    use super::stream::Stream;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        errors::register(module)
+    }
+}

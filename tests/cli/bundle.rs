@@ -1,0 +1,340 @@
+//! A whole case, from committed keys to a verified bundle; and what becomes of it when anything in it changes.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use taggant_evidence::bundle::{self, Folder, Status};
+use taggant_evidence::{Digest, Trust};
+
+use crate::case::{anchor, office, wait};
+use crate::collect::server::{Act, Server};
+use crate::{Desk, mode, rows};
+
+const VERIFY: &str = "case verify case --trust trust.json --tokenizer smollm2-135m";
+
+/// Anchors a file of the case.
+fn prove(desk: &Desk, file: &str) {
+    anchor(desk, file);
+    for (from, to) in [
+        ("alpha.tsr", "alpha.tsr"),
+        ("beta.tsr", "beta.tsr"),
+        ("plan.tlog-proof", "tlog-proof"),
+    ] {
+        fs::rename(desk.path(from), desk.path(&format!("{file}.{to}"))).unwrap();
+    }
+}
+
+/// A case in which suspect `s1` says what was served under the key and `s2` says what was not; closed and signed.
+fn closed_case() -> Desk {
+    let desk = office();
+    desk.root();
+    for folder in ["commitment", "mark", "plan", "transcript", "reveal"] {
+        fs::create_dir_all(desk.path("case").join(folder)).unwrap();
+    }
+    desk.good("key derive --root root.key --path 2026-12/campaign/east --out east.key");
+    desk.good("key commit --root root.key --epoch 2026-12 --out case/commitment/epoch.json");
+    prove(&desk, "case/commitment/epoch.json");
+    // What was served: the suspect that learned from it will say it again.
+    let asked: String = (0..8)
+        .map(|n| json!({"prompt": format!("Question {n}?")}).to_string() + "\n")
+        .collect();
+    desk.write("case/plan/pool.jsonl", &asked);
+    let generate = "generate --model smollm2-135m --scheme gumbel --max-tokens 60 --temperature 1 --prompts case/plan/pool.jsonl";
+    desk.good(&format!(
+        "{generate} --seed 3 --key east.key --out served.jsonl --record case/mark/record.json"
+    ));
+    desk.good(&format!("{generate} --seed 4 --plain --out plain.jsonl"));
+    desk.good("key reveal --epoch case/commitment/epoch.json --key east.key --out opened.json");
+    desk.good("key reveal --epoch case/commitment/epoch.json --controls root.key --out case/reveal/controls.jsonl");
+    desk.write(
+        "case/reveal/keys.jsonl",
+        desk.read("opened.json").trim_end().to_owned() + "\n",
+    );
+
+    let opened: Value = desk.read("opened.json").parse().unwrap();
+    let record = desk.read("case/mark/record.json");
+    let mut plan: Value = desk.read("plan.json").parse().unwrap();
+    plan["pool"] = json!({"sha256": Digest::of(asked.as_bytes()), "prompts": 8, "drawn": 6});
+    plan["stopping"] = json!({"fixed": {"answers": 1}});
+    let suspect = |id: &str| json!({"id": id, "identity": Digest::of(id.as_bytes()), "access": "one-collector"});
+    plan["suspects"] = json!([suspect("s1"), suspect("s2")]);
+    plan["keys"] = json!([{"commitment": leaf(&desk), "epoch": opened["root"]}]);
+    plan["mark"] = json!(Digest::of(record.as_bytes()));
+    plan["tokenizer"] = record.parse::<Value>().unwrap()["tokenizer"]["digest"].clone();
+    plan["primary"] = json!({"mode": "closed", "statistic": "plain"});
+    plan["sensitivity"] = json!([]);
+    plan["budget"] = json!({"requests": 100, "tokens": 100_000});
+    desk.write("plan.json", plan.to_string());
+    desk.good("case seal --plan plan.json --signer ann.key --out case/plan/plan.dsse.json");
+    prove(&desk, "case/plan/plan.dsse.json");
+
+    let collector = desk.good("case signer --name collector.example/bob --out collector.key");
+    desk.write("collector.txt", collector.stdout);
+    let say = |name: &str| -> Vec<(String, String)> {
+        let text = |row: &Value, column: &str| row[column].as_str().unwrap().to_owned();
+        rows(&desk.read(name))
+            .iter()
+            .map(|row| (text(row, "prompt"), text(row, "response")))
+            .collect()
+    };
+    let (served, plain) = (say("served.jsonl"), say("plain.jsonl"));
+    let server = Server::start(move |_, got| {
+        let request: Value = serde_json::from_slice(&got.body).unwrap();
+        let said = if request["model"] == "one" {
+            &served
+        } else {
+            &plain
+        };
+        let prompt = request["messages"][0]["content"].as_str().unwrap();
+        let (_, text) = said.iter().find(|(asked, _)| asked == prompt).unwrap();
+        Act::Say(text.clone())
+    });
+    let door = |model: &str| json!({"server": {"url": server.url(), "model": model}});
+    desk.write(
+        "doors.json",
+        json!({"s1": door("one"), "s2": door("two")}).to_string(),
+    );
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(desk.path("doors.json"), private).unwrap();
+    wait(&desk, "c0ffee");
+    desk.good(
+        "collect --plan case/plan/plan.dsse.json --trust trust.json --token case/plan/plan.dsse.json.alpha.tsr --token case/plan/plan.dsse.json.beta.tsr \
+         --proof case/plan/plan.dsse.json.tlog-proof --pool case/plan/pool.jsonl --doors doors.json --signer collector.key --out case/transcript",
+    );
+    fs::remove_file(desk.path("case/transcript/records.jsonl.lock")).unwrap();
+    prove(&desk, "case/transcript/transcript.dsse.json");
+    desk.good("case analyse case --trust trust.json --tokenizer smollm2-135m");
+    desk.good("case bundle case --signer ann.key --signer collector.key");
+    desk
+}
+
+/// The commitment of the tested key.
+fn leaf(desk: &Desk) -> Value {
+    let record: Value = desk.read("case/mark/record.json").parse().unwrap();
+    record["layers"][0]["key"].clone()
+}
+
+/// Every check of the bundle, by code.
+fn checks(desk: &Desk) -> (i32, Value) {
+    let ran = desk.run(&format!("{VERIFY} --json"));
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    (
+        ran.code,
+        ran.stdout.parse().unwrap_or(Value::String(ran.stderr)),
+    )
+}
+
+/// The details of the checks that failed.
+fn faults(said: &Value) -> Vec<String> {
+    let Some(checks) = said["checks"].as_array() else {
+        return vec![said.to_string()];
+    };
+    checks
+        .iter()
+        .filter(|check| check["status"] == "FAIL")
+        .map(|check| {
+            format!(
+                "{}: {}",
+                check["code"].as_str().unwrap(),
+                check["detail"].as_str().unwrap()
+            )
+        })
+        .collect()
+}
+
+/// What fails where no number is computed again.
+fn quick(desk: &Desk) -> Vec<String> {
+    let trust = Trust::from_json(&desk.read("trust.json")).unwrap();
+    let folder = Folder::open(&desk.path("case")).unwrap();
+    let outcome = bundle::verify(&folder, &trust, |_| Err("left out".to_owned()));
+    let failed = outcome
+        .checks
+        .iter()
+        .filter(|check| check.status == Status::Fail);
+    failed.map(ToString::to_string).collect()
+}
+
+/// What the second verifier says: its overall word, and code and detail of what failed.
+fn python(desk: &Desk) -> (String, Vec<String>) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/evidence/verify/bundle.py");
+    let ran = std::process::Command::new("python3")
+        .arg("-B")
+        .arg(script)
+        .args(["case", "trust.json"])
+        .current_dir(desk.path(""))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(ran.stdout).unwrap() + &String::from_utf8(ran.stderr).unwrap();
+    let failed = text.lines().filter(|line| line.starts_with("FAIL "));
+    let failed = failed.map(str::to_owned).collect();
+    (text.lines().last().unwrap_or_default().to_owned(), failed)
+}
+
+/// The codes of what failed.
+fn codes(faults: &[String]) -> Vec<&str> {
+    let mut codes: Vec<&str> = faults
+        .iter()
+        .map(|fault| fault.split_whitespace().nth(1).unwrap())
+        .collect();
+    codes.sort_unstable();
+    codes
+}
+
+#[test]
+fn a_case_is_closed_verified_and_no_byte_of_it_can_change() {
+    let desk = closed_case();
+    let (code, said) = checks(&desk);
+    assert_eq!((code, &said["overall"]), (0, &json!("PASS")), "{said:#}");
+    let analysis: Value = desk.read("case/analysis/analysis.json").parse().unwrap();
+    let key = |suspect: usize| &analysis["suspects"][suspect]["keys"][0];
+    let log10 = |suspect: usize| {
+        key(suspect)["log10_p"]
+            .as_str()
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
+    };
+    assert!(log10(0) < -9.0 && log10(1) > -3.0, "{analysis:#}");
+    assert_eq!(
+        (&key(0)["below_alpha"], &key(1)["below_alpha"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(
+        (&key(0)["at_least"], &key(0)["log10_p_rank"]),
+        (&json!(0), &json!("-3.000"))
+    );
+    // Without the tokenizer no number is computed again, so it is not verified.
+    let ran = desk.run("case verify case --trust trust.json");
+    assert!(
+        ran.code == 1 && ran.stdout.ends_with("INCOMPLETE\n"),
+        "{}",
+        ran.stdout
+    );
+    assert_ne!(mode(&desk.path("ann.key")), 0o644);
+
+    assert_eq!(python(&desk), ("PASS".to_owned(), Vec::new()));
+
+    // C-3: a byte changed, a file cut short, a file taken out, one put in; all are found and the file is named.
+    let mut names = Vec::new();
+    list(&desk.path("case"), "", &mut names);
+    assert!(names.len() > 18, "{names:?}");
+    for name in &names {
+        let path = desk.path("case").join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut places: Vec<usize> = (0..8).map(|part| part * (whole.len() - 1) / 7).collect();
+        places.dedup();
+        let flipped = places.into_iter().map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            Some(bytes)
+        });
+        // Numbers need not be computed again to see that files changed.
+        for changed in flipped.chain([
+            Some(whole[..whole.len() / 2].to_vec()),
+            Some([&whole[..], b"x"].concat()),
+            None,
+        ]) {
+            match &changed {
+                Some(bytes) => fs::write(&path, bytes).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            let faults = quick(&desk);
+            assert!(
+                faults.iter().any(|fault| fault.contains(name.as_str())),
+                "{name}: {faults:?}"
+            );
+            fs::write(&path, &whole).unwrap();
+        }
+        // The second verifier finds the same: a byte in the middle of each kind of file.
+        let again = name.ends_with(".beta.tsr")
+            || (name.ends_with(".tlog-proof") && !name.starts_with("plan/"))
+            || (name.ends_with(".alpha.tsr") && !name.starts_with("plan/"));
+        if again {
+            continue;
+        }
+        let mut bytes = whole.clone();
+        bytes[whole.len() / 2] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let (ours, (word, theirs)) = (quick(&desk), python(&desk));
+        assert!(
+            word == "FAIL" && theirs.iter().any(|fault| fault.contains(name.as_str())),
+            "{name}: {word} {theirs:?}"
+        );
+        assert_eq!(codes(&ours), codes(&theirs), "{name}: {ours:?} {theirs:?}");
+        fs::write(&path, &whole).unwrap();
+    }
+    desk.write("case/extra.txt", "x");
+    assert!(
+        quick(&desk)
+            .iter()
+            .any(|fault| fault.contains("extra.txt: it is there and not listed"))
+    );
+    fs::remove_file(desk.path("case/extra.txt")).unwrap();
+    // No network is needed: in a namespace without interfaces it verifies as well.
+    let alone = desk.command(VERIFY);
+    let mut unshare = std::process::Command::new("unshare");
+    unshare
+        .args(["--user", "--map-root-user", "--net"])
+        .arg(alone.get_program())
+        .args(alone.get_args())
+        .current_dir(desk.path(""));
+    unshare.env("TAGGANT_CACHE", taggant_tests::model::cache());
+    let ran = unshare.output().unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    assert_eq!(checks(&desk).0, 0);
+}
+
+fn list(path: &Path, prefix: &str, names: &mut Vec<String>) {
+    for entry in fs::read_dir(path).unwrap().flatten() {
+        let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+        match entry.file_type().unwrap().is_dir() {
+            true => list(&entry.path(), &format!("{name}/"), names),
+            false => names.push(name),
+        }
+    }
+}
+
+/// Links, odd names and depths are refused; a bundle that brings its own keys is not trusted.
+#[test]
+fn a_hostile_bundle_is_refused_by_name() {
+    let desk = closed_case();
+    let refused = |part: &str| {
+        let (code, said) = checks(&desk);
+        assert!(
+            code == 2 && said.to_string().contains(part),
+            "{code} {said}"
+        );
+    };
+    std::os::unix::fs::symlink("/etc/passwd", desk.path("case/report")).unwrap();
+    refused("report: neither a file nor a folder");
+    fs::remove_file(desk.path("case/report")).unwrap();
+    desk.write("case/Odd name", "x");
+    refused("Odd name: a name in a bundle");
+    fs::remove_file(desk.path("case/Odd name")).unwrap();
+    fs::create_dir_all(desk.path("case/a/b/c/d/e")).unwrap();
+    refused("deeper than 4");
+    fs::remove_dir_all(desk.path("case/a")).unwrap();
+    // Signed again by somebody else, and a trust file that comes with it.
+    desk.good("case signer --name stranger.example/eve --out eve.key");
+    for name in ["case/manifest.dsse.json", "case/manifest-sha256.txt"] {
+        fs::remove_file(desk.path(name)).unwrap();
+    }
+    let said = desk.run("case bundle case --signer eve.key");
+    assert!(
+        said.code == 2 && said.stderr.contains("the examiner who signed the plan"),
+        "{}",
+        said.stderr
+    );
+    // The examiner alone is not enough: whoever asked must stand by it.
+    desk.good("case bundle case --signer ann.key");
+    let (code, said) = checks(&desk);
+    assert!(
+        code == 1 && faults(&said)[0].contains("no signature of a trusted collector"),
+        "{said}"
+    );
+}
