@@ -64,8 +64,11 @@ fn plan(desk: &Desk) -> Plan {
     Plan::from_json(&desk.read("plan.json")).unwrap()
 }
 
+/// Texts by attempt and field.
+type Texts = BTreeMap<(u64, String), Vec<u8>>;
+
 /// The transcript, its texts by attempt and field, each checked against its digest and in its order.
-fn read(desk: &Desk) -> (Outcome, Vec<Entry>, BTreeMap<(u64, String), Vec<u8>>) {
+fn read(desk: &Desk) -> (Outcome, Vec<Entry>, Texts) {
     let mut entries = Vec::new();
     let records = BufReader::new(fs::File::open(desk.path("asked/records.jsonl")).unwrap());
     let outcome = Verifier::new()

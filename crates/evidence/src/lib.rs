@@ -2,7 +2,8 @@
 //!
 //! The [issuance log](issuance) is what a provider keeps of what it served: hash-chained, append-only, without account ids. [Time-stamps](timestamp) and
 //! [transparency logs](tlog) show that a commitment, a plan or a log existed by some time; a [`Trust`] file says whose word counts for that. What is
-//! signed is an [in-toto statement](statement) in a [DSSE envelope](dsse): first a [`Plan`], after which a later public value [draws](Draw) what is asked.
+//! signed is an [in-toto statement](statement) in a [DSSE envelope](dsse): first a [`Plan`], after which a later public value [draws](Draw) what is asked. A
+//! [transcript] holds every attempt, a [bundle] the whole case, and a [report] says what it shows and where that ends.
 //!
 //! ```
 //! use taggant_core::schemes::Parameters;
@@ -24,7 +25,7 @@
 //! log.append(&exchange, now)?; // on the disk when this returns
 //!
 //! let outcome = verify(std::io::BufReader::new(std::fs::File::open(&path).unwrap()), |_, _| ()).unwrap();
-//! assert_eq!((outcome.fault, outcome.summary.exchanges), (None, 1));
+//! assert_eq!((outcome.fault, outcome.story.exchanges()), (None, 1));
 //! # Ok::<(), taggant_core::Error>(())
 //! ```
 //!
