@@ -241,7 +241,7 @@ fn write_the_corpus() {
     let opened = Opened::new(
         Digest::of(b"plan"),
         Digest::of(b"asked"),
-        (2, 1),
+        (2, 1, 8),
         "bob",
         program,
     );

@@ -60,7 +60,7 @@ fn main() {
     let door = show(0, "door.0", "a door");
     chain.line(
         "opened",
-        &json!({"format": "taggant-transcript/1", "plan": zero, "asked": zero, "prompts": attempts, "answers": 1, "collector": "c",
+        &json!({"format": "taggant-transcript/1", "plan": zero, "asked": zero, "prompts": attempts, "answers": 1, "max_tokens": 100, "collector": "c",
             "program": {"version": "0", "binary": zero}, "suspects": [{"id": "s", "door": door}]}),
     );
     // An answer of 100 words.

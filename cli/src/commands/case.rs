@@ -22,7 +22,7 @@ use crate::output::say;
 const EXAMPLE: &str = include_str!("case/plan.json");
 
 /// Largest pool read.
-const MAX_POOL: u64 = 1 << 30;
+const MAX_POOL: u64 = taggant_evidence::bundle::MAX_BYTES;
 
 pub(crate) fn run(command: &Case) -> Result<Answer> {
     match command {

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Collect) -> Result<Answer> {
     let opened = Opened::new(
         asked.plan(),
         Digest::of(file.as_bytes()),
-        (prompts, asked.answers()),
+        (prompts, asked.answers(), terms.sampling.max_tokens),
         signer.name(),
         program()?,
     );

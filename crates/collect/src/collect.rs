@@ -181,9 +181,9 @@ fn check(
         ));
     }
     let story = transcript.story();
-    let of_plan = story
-        .opened()
-        .is_some_and(|opened| opened.plan == asked.plan());
+    let of_plan = story.opened().is_some_and(|opened| {
+        opened.plan == asked.plan() && opened.max_tokens == plan.sampling.max_tokens
+    });
     let count = (doors.len() as u64) * asked.questions().len() as u64 * u64::from(asked.answers());
     if !of_plan || doors.len() != plan.suspects.len() || story.questions().count() != count {
         return Err(Error::new(
@@ -235,17 +235,13 @@ impl Office<'_> {
                     if let Err(error) = outcome {
                         state.fault.get_or_insert(error);
                     }
-                    let done = state.done(self.most());
+                    let done = state.done();
                     (state.progress)(&done);
                     turned.notify_all();
                 }
             }
         }
         turned.notify_all();
-    }
-
-    fn most(&self) -> u64 {
-        u64::from(self.plan.sampling.max_tokens)
     }
 
     fn turn(&self, state: &mut Shared<'_>) -> Turn {
@@ -279,7 +275,7 @@ impl Office<'_> {
         let story = state.transcript.story();
         let budget = self.plan.budget;
         if story.attempts() >= budget.requests
-            || story.spent(self.most()).saturating_add(self.most()) > budget.tokens
+            || story.spent().saturating_add(story.most()) > budget.tokens
         {
             // Answers under way may turn out shorter than they could be.
             if state.under_way > 0 {
@@ -393,13 +389,13 @@ impl Office<'_> {
 }
 
 impl Shared<'_> {
-    fn done(&self, most: u64) -> Progress {
+    fn done(&self) -> Progress {
         let story = self.transcript.story();
         Progress {
             questions: story.questions().count(),
             answered: story.answers(),
             attempts: story.attempts(),
-            tokens: story.spent(most),
+            tokens: story.spent(),
         }
     }
 }

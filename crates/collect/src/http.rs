@@ -4,26 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use taggant_core::{Error, ErrorKind, Result};
-use taggant_evidence::transcript::{Failure, MAX_FIELD, answer_text};
+use taggant_evidence::transcript::{Failure, HEADERS, MAX_FIELD, answer_text};
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response, Uri};
 use zeroize::Zeroizing;
 
 use crate::door::{Door, Miss, Reply, Request};
-
-/// Headers that are written down: what a server calls a request, so that whoever runs it can be asked for it.
-const KEPT: [&str; 8] = [
-    "x-request-id",
-    "request-id",
-    "apim-request-id",
-    "x-amzn-requestid",
-    "cf-ray",
-    "openai-version",
-    "date",
-    "server",
-];
 
 /// Longest header value that is kept.
 const MAX_HEADER: usize = 256;
@@ -58,9 +46,27 @@ impl Credential {
     }
 
     fn is_in(&self, bytes: &[u8]) -> bool {
-        bytes
-            .windows(self.0.len())
-            .any(|window| window == self.0.as_bytes())
+        let plain = |bytes: &[u8]| {
+            bytes
+                .windows(self.0.len())
+                .any(|window| window == self.0.as_bytes())
+        };
+        // Escapes of JSON spell the same text in many ways.
+        plain(bytes)
+            || serde_json::from_slice(bytes)
+                .is_ok_and(|value| strings(&value, &|text| plain(text.as_bytes())))
+    }
+}
+
+/// Whether any string of a JSON value is one.
+fn strings(value: &Value, is_one: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => is_one(text),
+        Value::Array(values) => values.iter().any(|value| strings(value, is_one)),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| is_one(name) || strings(value, is_one)),
+        _ => false,
     }
 }
 
@@ -152,7 +158,7 @@ impl Http {
             let fits = text.len() <= MAX_HEADER && !self.betrays(text.as_bytes());
             fits.then(|| (name.to_owned(), text.to_owned()))
         };
-        KEPT.iter().filter_map(|name| value(name)).collect()
+        HEADERS.iter().filter_map(|name| value(name)).collect()
     }
 
     fn betrays(&self, bytes: &[u8]) -> bool {

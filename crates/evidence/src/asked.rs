@@ -5,7 +5,6 @@ use taggant_core::{Error, ErrorKind, Result};
 
 use crate::digest::Digest;
 use crate::plan::{SealedPlan, Stopping};
-use crate::time::Time;
 use crate::trust::Ready;
 
 const FORMAT: &str = "taggant-asked/1";
@@ -40,8 +39,6 @@ struct Head {
     chain: String,
     round: u64,
     value: String,
-    sealed: Time,
-    seen: Time,
 }
 
 /// A row of a pool: a prompt and nothing else, because nothing else would be asked.
@@ -93,8 +90,6 @@ impl Asked {
                 chain: terms.beacon.chain.clone(),
                 round: terms.beacon.round,
                 value: base16ct::lower::encode_string(&ready.value),
-                sealed: ready.sealed,
-                seen: ready.seen,
             },
             rows,
         })

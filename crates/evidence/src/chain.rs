@@ -13,7 +13,7 @@ use serde::de::MapAccess;
 use serde::ser::SerializeMap;
 
 pub use line::{Line, MAX_LINE};
-pub use log::{Log, Opened, Receipt, Torn};
+pub use log::{Lock, Log, Opened, Receipt, Torn};
 pub use verify::{Fault, FaultKind, Outcome, Summary, Verifier};
 
 /// How a line is wrong, and what differs.
@@ -25,6 +25,8 @@ pub trait Story: Clone + fmt::Debug + Default {
     const NAME: &'static str;
     /// Separates its hashes from those of other chains.
     const DOMAIN: &'static [u8];
+    /// Whether a line must be spelled as this library writes it. What is hashed is a line's bytes either way; where others read the same lines, one spelling leaves no room for reading them otherwise.
+    const ONE_SPELLING: bool;
     /// What a line says.
     type Entry: Clone + fmt::Debug + PartialEq;
 

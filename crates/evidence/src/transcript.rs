@@ -12,9 +12,9 @@ mod writer;
 
 use crate::chain;
 
-pub use answer::answer_text;
+pub use answer::{Asks, answer_text, request_terms};
 pub use entry::{
-    Answered, Attempt, Closed, Entry, Failed, Failure, Opened, Program, Sent, SuspectDoor,
+    Answered, Attempt, Closed, Entry, Failed, Failure, HEADERS, Opened, Program, Sent, SuspectDoor,
     field_digest,
 };
 pub use openings::{MAX_FIELD, Opening, Openings, Shown, Withheld, read_openings};

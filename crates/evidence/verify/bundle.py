@@ -23,6 +23,18 @@ ASKED, RECORDS, OPENINGS, TRANSCRIPT = (f"transcript/{name}" for name in ("asked
 KEYS, CONTROLS = "reveal/keys.jsonl", "reveal/controls.jsonl"
 SPENT_UNKNOWN = {"timed-out", "cut-off", "unreadable"}
 SKEW = 10_000
+LARGEST, CONTROL_KEYS = 1 << 28, 999
+HEADERS = {"x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray", "openai-version", "date", "server"}
+WORDS = {
+    "opened": {"format": str, "plan": str, "asked": str, "prompts": int, "answers": int, "max_tokens": int, "collector": str, "program": dict, "suspects": list},
+    "sent": {"attempt": int, "suspect": int, "prompt": int, "answer": int, "request": str},
+    "answered": {"attempt": int, "body": str, "bytes": int, "tokens?": int, "headers?": dict, "milliseconds": int},
+    "failed": {"attempt": int, "cause": str, "status?": int, "body?": str, "headers?": dict, "milliseconds": int},
+    "lost": {"attempt": int},
+    "resumed": {"version": str, "binary": str},
+    "closed": {"because": str, "words?": str},
+}
+CAUSES = {"unreachable", "timed-out", "cut-off", "throttled", "server-error", "refused", "unreadable"}
 
 
 def need(condition, what):
@@ -49,6 +61,37 @@ def millis(text):
     need(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text), f"{text}: no time")
     moment = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc)
     return round(moment.timestamp() * 1000)
+
+
+def shaped(value, fields, what):
+    """Refuses an object with other fields than these, or other kinds of values; numbers are counts."""
+    known = {name.rstrip("?"): kind for name, kind in fields.items()}
+    need(type(value) is dict and value.keys() <= known.keys(), f"{what}: fields that are not known")
+    need(all(name.endswith("?") or name in value for name in fields), f"{what}: a field is missing")
+    need(all(type(one) is known[name] and (type(one) is not int or one >= 0) for name, one in value.items()), f"{what}: a value of another kind")
+
+
+def spelled(data, what):
+    """Reads JSON that must be spelled as it would be written: in one way."""
+    value = json.loads(data, object_pairs_hook=case.unique)
+    need(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() == data, f"{what}: spelled in another way")
+    return value
+
+
+def answer(body):
+    """Text and count of an answer, or None."""
+    try:
+        body = json.loads(body)
+        choice = body["choices"][0]
+        if choice.get("message") is not None and choice.get("text") is None:
+            text = choice["message"].get("content") or ""
+        elif choice.get("message") is None and type(choice.get("text")) is str:
+            text = choice["text"]
+        else:
+            return None
+        return (text, (body.get("usage") or {}).get("completion_tokens")) if type(text) is str else None
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return None
 
 
 def ed25519(key, signature, message):
@@ -184,11 +227,15 @@ class Trust:
 
 class Bundle:
     def __init__(self, root, trust):
-        self.root, self.trust, self.names, self.results = root, trust, set(), []
+        self.root, self.trust, self.names, self.results, self.empty = root, trust, set(), [], []
         self.list("", 0)
+        need(sum(os.path.getsize(os.path.join(root, name)) for name in self.names) <= 1 << 36, "more than 2^36 bytes in all")
 
     def list(self, prefix, depth):
-        for entry in os.scandir(os.path.join(self.root, prefix)):
+        entries = list(os.scandir(os.path.join(self.root, prefix)))
+        if depth and not entries:
+            self.empty.append(prefix)
+        for entry in entries:
             need(NAME.fullmatch(entry.name), f"{prefix}{entry.name}: no name of a bundle's file")
             if entry.is_dir(follow_symlinks=False):
                 need(depth < 3, f"{prefix}{entry.name}: too deep")
@@ -200,25 +247,34 @@ class Bundle:
     def read(self, name):
         need(name in self.names, f"{name}: it is not in the bundle")
         with open(os.path.join(self.root, name), "rb") as file:
+            need(name in (RECORDS, OPENINGS) or os.fstat(file.fileno()).st_size <= LARGEST, f"{name}: more than {LARGEST} bytes")
             return file.read()
 
     def digest(self, name):
         return sha256(self.read(name)).hexdigest()
 
     def listed(self):
-        return {name for name in self.names if name != SUMS and not re.fullmatch(re.escape(MANIFEST) + r"(\.tlog-proof|\..*\.tsr)?", name)}
+        return {name for name in self.names if name != SUMS and not re.fullmatch(re.escape(MANIFEST) + r"(\.tlog-proof|\.[^./]+\.tsr)?", name)}
 
     def statement(self, name, kind, roles):
-        """Subjects and predicate of a statement that a key of each role signed, and the digest of what is signed."""
+        """Subjects and predicate of a statement that a key of each role signed and nobody else, and the digest of what is signed. A role is its name, or its name and the key's."""
         try:
-            envelope = json.loads(self.read(name), object_pairs_hook=case.unique)
+            data = self.read(name)
+            need(data.endswith(b"\n"), "its last line is torn")
+            envelope = spelled(data[:-1], "the envelope")
+            shaped(envelope, {"payload": str, "payloadType": str, "signatures": list}, "the envelope")
             payload = base64.b64decode(envelope["payload"], validate=True)
             type_ = envelope["payloadType"].encode()
             signed = b"DSSEv1 %d %s %d %s" % (len(type_), type_, len(payload), payload)
             signatures = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"]]
+            good = set()
             for role in roles:
-                keys = [key[3] for own, key in self.trust.signers if own == role]
-                need(any(ed25519(key, one, signed) for key in keys for one in signatures), f"no signature of a trusted {role}")
+                role, *who = role if type(role) is tuple else (role,)
+                keys = [key[3] for own, key in self.trust.signers if own == role and (not who or key[0] == who[0])]
+                own = {number for number, one in enumerate(signatures) if any(ed25519(key, one, signed) for key in keys)}
+                need(own, f"no signature of a trusted {role}")
+                good |= own
+            need(len(good) == len(signatures), "a signature of somebody else")
             statement = json.loads(payload, object_pairs_hook=case.unique)
             need(type_ == b"application/vnd.in-toto+json" and statement["_type"] == "https://in-toto.io/Statement/v1" and statement["predicateType"] == kind, "a statement of another type")
             subjects = [(subject["name"], subject["digest"]["sha256"]) for subject in statement["subject"]]
@@ -250,9 +306,18 @@ class Bundle:
         for name in sorted(subjects.keys() | self.listed()):
             need(name in self.names and name in subjects, f"{name}: it is {'there and not listed' if name in self.names else 'listed and not there'}")
             need(self.digest(name) == subjects[name], f"{name}: another digest than listed")
+        need(not self.empty, f"{self.empty}: folders without files")
 
     def plan(self, manifest):
-        subjects, plan, digest = self.statement(PLAN, "urn:taggant:plan:v1", ["examiner"])
+        envelope = json.loads(self.read(PLAN), object_pairs_hook=case.unique)
+        payload, type_ = base64.b64decode(envelope["payload"], validate=True), envelope["payloadType"].encode()
+        signed = b"DSSEv1 %d %s %d %s" % (len(type_), type_, len(payload), payload)
+        keys = [key[3] for own, key in self.trust.signers if own == "examiner"]
+        signatures = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"]]
+        need(any(ed25519(key, one, signed) for key in keys for one in signatures), f"{PLAN}: no signature of a trusted examiner")
+        statement = json.loads(payload, object_pairs_hook=case.unique)
+        need((statement["_type"], statement["predicateType"]) == ("https://in-toto.io/Statement/v1", "urn:taggant:plan:v1"), f"{PLAN}: a statement of another type")
+        subjects, plan, digest = [(one["name"], one["digest"]["sha256"]) for one in statement["subject"]], statement["predicate"], sha256(signed).hexdigest()
         need(subjects == [("pool", plan["pool"]["sha256"]), ("mark", plan["mark"])], f"{PLAN}: about other files than it names")
         need(manifest is True or manifest[1] == {"case": plan["case"], "plan": digest}, f"{PLAN}: another case or plan than the manifest names")
         return plan, digest
@@ -287,11 +352,13 @@ class Bundle:
 
     def asked(self, plan, ready):
         need(self.digest(POOL) == plan[0]["pool"]["sha256"], f"{POOL}: not the pool that the plan names")
-        pool = [json.loads(line)["prompt"] for line in self.read(POOL).decode().splitlines() if line.strip()]
-        head, *rows = [json.loads(line) for line in self.read(ASKED).decode().splitlines()]
-        need((head["plan"], head["value"]) == (plan[1], ready[1]), f"{ASKED}: another plan or value")
-        drawn = list(case.drawn(plan[0], plan[1], ready[1]))
-        need([{"row": row, "prompt": pool[row - 1], "seeds": seeds} for row, seeds in drawn] == rows, f"{ASKED}: not what plan and round draw")
+        pool = [json.loads(line, object_pairs_hook=case.unique)["prompt"] for line in self.read(POOL).decode().split("\n") if line.strip()]
+        need(len(pool) == plan[0]["pool"]["prompts"], f"{POOL}: another number of prompts than the plan's")
+        beacon = plan[0]["beacon"]
+        head = {"format": "taggant-asked/1", "plan": plan[1], "chain": beacon["chain"], "round": beacon["round"], "value": ready[1]}
+        rows = [{"row": row, "prompt": pool[row - 1], "seeds": seeds} for row, seeds in case.drawn(plan[0], plan[1], ready[1])]
+        own = "".join(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n" for line in [head, *rows])
+        need(self.read(ASKED) == own.encode(), f"{ASKED}: not what plan and round draw")
         return rows
 
     def chain(self):
@@ -302,35 +369,54 @@ class Bundle:
             place = f"{OPENINGS}: attempt {attempt}, {field}"
             text = next(openings, "")
             need(text, f"{place}: it is not there")
-            opening = json.loads(text, object_pairs_hook=case.unique)
+            opening = spelled(text.encode(), place)
+            shaped(opening, {"attempt": int, "field": str, "salt?": str, "text?": str, "base64?": str, "withheld?": dict}, place)
             need((opening["attempt"], opening["field"]) == (attempt, field), f"{place}: another field stands there")
             if "withheld" in opening:
+                need(opening.keys() == {"attempt", "field", "withheld"}, f"{place}: shown and withheld")
+                shaped(opening["withheld"], {"by": str, "reason": str}, place)
                 story["withheld"] += 1
-                return
+                return None
+            need(("text" in opening) != ("base64" in opening), f"{place}: neither text nor bytes, or both")
             data = opening["text"].encode() if "text" in opening else base64.b64decode(opening["base64"], validate=True)
+            if "base64" in opening:
+                try:
+                    data.decode()
+                except UnicodeDecodeError:
+                    pass
+                else:
+                    raise ValueError(f"{place}: text in base64")
             tag = sha256(b"taggant/v1/transcript-field", attempt.to_bytes(8, "big"), len(field).to_bytes(8, "big"), field.encode(), bytes.fromhex(opening["salt"]), data)
             need(tag.hexdigest() == digest, f"{place}: not what the transcript's digest stands for")
+            return data
 
-        story = {"withheld": 0, "attempts": 0, "answers": 0, "tokens": 0, "unknown": 0, "opened": None, "closed": None, "first": None, "last": None}
-        head, under_way, answered = "0" * 64, {}, set()
+        story = {"withheld": 0, "attempts": 0, "answers": 0, "tokens": 0, "unknown": 0, "opened": None, "closed": None, "first": None, "last": None, "doors": [], "requests": []}
+        head, under_way, places, answered = "0" * 64, {}, set(), set()
         lines = self.read(RECORDS).split(b"\n")
         need(lines.pop() == b"", f"{RECORDS}: its last line is torn")
         for number, line in enumerate(lines, 1):
             where = f"{RECORDS}: line {number}"
             body, tail = line[:-75], re.fullmatch(b',"hash":"([0-9a-f]{64})"}', line[-75:])
             need(tail and sha256(b"taggant/v1/transcript-line", body).hexdigest() == tail[1].decode(), f"{where}: changed")
-            said = json.loads(line, object_pairs_hook=case.unique)
+            said = spelled(line, where)
+            need(list(said)[:3] == ["line", "previous", "time"] and list(said)[4:] == ["hash"] and type(said["line"]) is int, f"{where}: not a line")
             need(said.pop("line") == number and said.pop("previous") == head and story["closed"] is None, f"{where}: not the next")
             head, time = said.pop("hash"), millis(said.pop("time"))
             need(story["last"] is None or time >= story["last"], f"{where}: backwards")
             story["last"] = time
             ((kind, entry),) = said.items()
+            need(kind in WORDS, f"{where}: says what is not known")
+            shaped(entry, WORDS[kind], where)
+            need(list(entry) == [name.rstrip("?") for name in WORDS[kind] if name.rstrip("?") in entry], f"{where}: spelled in another way")
+            headers = entry.get("headers", {"date": ""})
+            need(headers and headers.keys() <= HEADERS and list(headers) == sorted(headers) and all(type(one) is str for one in headers.values()), f"{where}: a header that is not kept")
             need((number == 1) == (kind == "opened"), f"{where}: out of turn")
             if kind == "opened":
                 story["opened"] = entry
                 need(entry["format"] == "taggant-transcript/1", f"{where}: another format")
                 for place, suspect in enumerate(entry["suspects"]):
-                    shown(0, f"door.{place}", suspect["door"])
+                    shaped(suspect, {"id": str, "door": str}, where)
+                    story["doors"].append(shown(0, f"door.{place}", suspect["door"]))
                 questions = len(entry["suspects"]) * entry["prompts"] * entry["answers"]
             elif kind == "sent":
                 story["first"] = story["first"] if story["first"] is not None else time
@@ -338,22 +424,32 @@ class Bundle:
                 question = (entry["suspect"], entry["prompt"], entry["answer"])
                 limits = (len(story["opened"]["suspects"]), story["opened"]["prompts"], story["opened"]["answers"])
                 need(entry["attempt"] == story["attempts"] and all(0 <= a < b for a, b in zip(question, limits)), f"{where}: no such question")
-                need(question not in answered and question not in under_way.values(), f"{where}: it was answered or is being asked")
+                need(question not in answered and question not in places, f"{where}: it was answered or is being asked")
                 under_way[entry["attempt"]] = question
-                shown(entry["attempt"], "request", entry["request"])
+                places.add(question)
+                story["requests"].append((question, shown(entry["attempt"], "request", entry["request"])))
             elif kind in ("answered", "failed", "lost"):
                 question = under_way.pop(entry["attempt"])
+                places.remove(question)
+                most = story["opened"]["max_tokens"]
                 if kind == "answered":
                     answered.add(question)
                     story["answers"] += 1
-                    story["tokens"] += entry.get("tokens", 0)
+                    story["tokens"] += min(entry.get("tokens", 0), most)
                     story["unknown"] += "tokens" not in entry
                 else:
                     story["unknown"] += kind == "lost" or entry["cause"] in SPENT_UNKNOWN
-                if entry.get("body"):
-                    shown(entry["attempt"], "body", entry["body"])
+                    need(kind == "lost" or entry["cause"] in CAUSES, f"{where}: a cause that is not known")
+                if "body" in entry:
+                    body = shown(entry["attempt"], "body", entry["body"])
+                    place = f"{OPENINGS}: attempt {entry['attempt']}, body"
+                    if kind == "answered" and body is not None:
+                        told = answer(body)
+                        need(told and (len(body), told[1]) == (entry["bytes"], entry.get("tokens")), f"{place}: no answer, or another length or count")
+                    need(kind == "answered" or body is None or entry.get("status") != 200 or not answer(body), f"{place}: an answer that is called a failure")
             elif kind == "closed":
                 need(not under_way and (len(answered) == questions) == (entry["because"] == "complete"), f"{where}: it does not end so")
+                need((entry["because"] == "abandoned") == ("words" in entry) and entry["because"] in ("complete", "budget", "unanswered", "abandoned"), f"{where}: it does not end so")
                 story["closed"] = entry
             else:
                 need(kind == "resumed", f"{where}: says what is not known")
@@ -365,18 +461,36 @@ class Bundle:
         opened, (plan, digest) = story["opened"], plan
         need((opened["plan"], opened["asked"]) == (digest, self.digest(ASKED)), f"{RECORDS}: another plan or draw")
         need((opened["prompts"], opened["answers"]) == (len(rows), len(rows[0]["seeds"])), f"{RECORDS}: another draw")
+        need(opened["max_tokens"] == plan["sampling"]["max_tokens"], f"{RECORDS}: another length of answers")
         need([one["id"] for one in opened["suspects"]] == [one["id"] for one in plan["suspects"]], f"{RECORDS}: other suspects")
         spent = story["tokens"] + story["unknown"] * plan["sampling"]["max_tokens"]
         need(story["attempts"] <= plan["budget"]["requests"] and spent <= plan["budget"]["tokens"], f"{RECORDS}: over budget")
 
+    def requests(self, story, plan, rows):
+        """Every request asks what was drawn, of the model that its suspect's door names."""
+        doors = [door and json.loads(door, object_pairs_hook=case.unique) for door in story["doors"]]
+        for door, suspect in zip(doors, plan[0]["suspects"]):
+            need(door is None or (door.keys() <= {"url", "model", "weights"} and (suspect["access"] != "weights" or "weights" in door)), f"{OPENINGS}: a door that is not the plan's")
+        sampling = plan[0]["sampling"]
+        for (suspect, prompt, number), body in story["requests"]:
+            if body is None:
+                continue
+            asks, row, door = json.loads(body, object_pairs_hook=case.unique), rows[prompt], doors[suspect]
+            turn = asks.pop("messages", None)
+            need(turn is None or ("prompt" not in asks and len(turn) == 1 and turn[0].keys() == {"role", "content"} and turn[0]["role"] == "user"), f"{OPENINGS}: request for suspect {suspect}, prompt {prompt}: not what was drawn")
+            asked = asks.pop("prompt", None) if turn is None else turn[0]["content"]
+            model = asks.pop("model", None)
+            drawn = {"temperature": float(sampling["temperature"]), "top_p": float(sampling["top_p"]), "max_tokens": sampling["max_tokens"], "seed": row["seeds"][number]}
+            need(asked == row["prompt"] and asks == drawn and (door is None or model == door.get("model")), f"{OPENINGS}: request for suspect {suspect}, prompt {prompt}, answer {number}: not what was drawn")
+
     def signed(self, story, plan):
-        subjects, said, _ = self.statement(TRANSCRIPT, "urn:taggant:transcript:v1", ["collector"])
+        subjects, said, _ = self.statement(TRANSCRIPT, "urn:taggant:transcript:v1", [("collector", story["opened"]["collector"])])
         found = {"plan": plan[1], "because": story["closed"]["because"]} | {name: story[name] for name in ("lines", "head", "attempts", "answers")}
         need(said == found, f"{TRANSCRIPT}: it speaks of another transcript")
         need(subjects == [("asked.jsonl", self.digest(ASKED)), ("records.jsonl", self.digest(RECORDS))], f"{TRANSCRIPT}: it speaks of other files")
 
     def texts(self, story):
-        need(story["withheld"] == 0, "")
+        """Holds if it is run at all."""
 
     def record(self, plan):
         need(self.digest(RECORD) == plan[0]["mark"], f"{RECORD}: not the mark that the plan names")
@@ -389,24 +503,26 @@ class Bundle:
         size = len(level)
         while len(level) > 1:
             level = [sha256(b"\1", level[at], level[at + 1]).digest() for at in range(0, len(level), 2)]
+        need(epoch["format"] == "taggant-epoch/1", f"{EPOCH}: another format")
         need(level[0].hex() == epoch["root"], f"{EPOCH}: its root is not its leaves'")
         return epoch["root"], size, epoch["epoch"]
 
     def reveals(self, name, epoch):
         opened = []
-        for number, line in enumerate(self.read(name).decode().splitlines(), 1):
+        for number, line in enumerate(self.read(name).decode().removesuffix("\n").split("\n"), 1):
             one = json.loads(line, object_pairs_hook=case.unique)
             need(case.opens(one, epoch[0]) and one["size"] == epoch[1] and one["path"].split("/")[0] == epoch[2], f"{name}, line {number}: no key of the epoch")
             opened.append(one)
         return opened
 
     def keys(self, plan, epoch):
+        need(all(one["path"].split("/")[1] not in ("control", "decoy") for one in self.reveals(KEYS, epoch)), f"{KEYS}: a key that was never issued")
         own = [{"commitment": case.commitment(one).hex(), "epoch": epoch[0]} for one in self.reveals(KEYS, epoch)]
         need(own == plan[0]["keys"], f"{KEYS}: not the keys that the plan names")
 
     def controls(self, plan, epoch):
         paths = [one["path"] for one in self.reveals(CONTROLS, epoch)]
-        need(paths == sorted(set(paths)) and all(path.split("/")[1] == "control" for path in paths), f"{CONTROLS}: not control keys, once each")
+        need(paths == [f"{epoch[2]}/control/{number:04}" for number in range(CONTROL_KEYS)], f"{CONTROLS}: not the epoch's control keys, by number")
         need(len(paths) >= plan[0]["controls"]["keys"], f"{CONTROLS}: too few")
 
     def order(self, commitment, sealed, ready, story, collected):
@@ -419,6 +535,8 @@ class Bundle:
     def verify(self):
         manifest = self.check("files.manifest", self.manifest)
         self.check("files.listed", self.files, manifest)
+        if any(name.startswith(f"{MANIFEST}.") for name in self.names - self.listed()):
+            self.check("manifest.anchored", self.anchored, MANIFEST)
         plan = self.check("plan.signed", self.plan, manifest or True)
         commitment = self.check("commitment.anchored", self.anchored, EPOCH)
         sealed = self.check("plan.anchored", self.anchored, PLAN)
@@ -428,6 +546,8 @@ class Bundle:
         story = self.check("transcript.chain", self.chain)
         self.check("transcript.plan", self.under_plan, story, plan, rows)
         self.check("transcript.signed", self.signed, story, plan)
+        self.check("transcript.requests", self.requests, story, plan, rows)
+        self.check("transcript.complete", self.texts, story if story and story["closed"]["because"] == "complete" else None)
         self.check("transcript.texts", self.texts, story if story and story["withheld"] == 0 else None)
         self.check("mark.record", self.record, plan)
         epoch = self.check("commitment.epoch", self.epoch)

@@ -6,7 +6,8 @@ use taggant_detector::stats::{PValue, Rank, holm};
 use taggant_detector::{Collector, Response, Source, Units};
 use taggant_evidence::Digest;
 use taggant_evidence::bundle::{Answer, Proven};
-use taggant_evidence::plan::{Mode, Test};
+use taggant_evidence::plan::{Mode, Stopping, Test};
+use taggant_evidence::transcript::Ending;
 use taggant_text::Tokenizer;
 
 const FORMAT: &str = "taggant-analysis/1";
@@ -22,6 +23,8 @@ struct Analysis<'a> {
     plan: Digest,
     primary: &'a Test,
     alpha: String,
+    /// How the transcript ended: as planned only if it is complete.
+    ended: Ending,
     /// Tests whose p-values are held together: suspects × keys.
     family: usize,
     suspects: Vec<Suspect<'a>>,
@@ -70,6 +73,12 @@ pub(super) fn analyse(proven: &Proven<'_>, tokenizer: Tokenizer) -> Result<Strin
         || !plan.sensitivity.is_empty()
     {
         return Err("this version computes the closed test with the `plain` statistic and no sensitivity set; the plan asks for another".to_owned());
+    }
+    if !plan.exclusions.is_empty() {
+        return Err("the plan excludes answers, which this version does not do".to_owned());
+    }
+    if matches!(plan.stopping, Stopping::Sequential { .. }) {
+        return Err("the plan stops early, which this version does not compute".to_owned());
     }
     if tokenizer.digest() != proven.record.tokenizer().digest {
         return Err("another tokenizer than the mark record names; give --tokenizer".to_owned());
@@ -140,7 +149,7 @@ pub(super) fn analyse(proven: &Proven<'_>, tokenizer: Tokenizer) -> Result<Strin
     let mut adjusted = holm(&p_values).into_iter();
     for key in suspects.iter_mut().flat_map(|suspect| &mut suspect.keys) {
         if let Some(p) = adjusted.next() {
-            key.log10_p_holm = digits(p.log10());
+            key.log10_p_holm = up(p.log10());
             key.below_alpha = p.get() <= alpha;
         }
     }
@@ -150,6 +159,7 @@ pub(super) fn analyse(proven: &Proven<'_>, tokenizer: Tokenizer) -> Result<Strin
         plan: proven.plan.digest(),
         primary: &plan.primary,
         alpha: plan.error.alpha.to_string(),
+        ended: proven.ended(),
         family: p_values.len(),
         suspects,
     };
@@ -186,7 +196,7 @@ fn score(
                 mean: digits(mean),
                 deviation: digits(deviation),
                 effect: digits(if root > 0.0 { z / root } else { 0.0 }),
-                log10_p: digits(scored.p_value.log10()),
+                log10_p: up(scored.p_value.log10()),
                 method: if tails.is_exact() {
                     "exact tail"
                 } else {
@@ -194,7 +204,7 @@ fn score(
                 },
                 log10_p_holm: String::new(),
                 at_least: rank.at_least,
-                log10_p_rank: digits(rank.p_value().log10()),
+                log10_p_rank: up(rank.p_value().log10()),
                 below_alpha: false,
             };
             (key, scored.p_value)
@@ -226,7 +236,28 @@ fn digits(value: f64) -> String {
     }
     // Rounded first: 9.9996 has one place less than 9.999.
     let rounded: f64 = format!("{value:.3e}").parse().unwrap_or(value);
+    format!("{rounded:.*}", places(rounded))
+}
+
+/// The same for a p-value's logarithm, which is never rounded to a smaller p.
+fn up(log10: f64) -> String {
+    let text = digits(log10);
+    let rounded: f64 = text.parse().unwrap_or(0.0);
+    if rounded >= log10 {
+        return text;
+    }
+    let places = places(rounded);
+    #[expect(
+        clippy::cast_possible_wrap,
+        clippy::cast_possible_truncation,
+        reason = "a few places"
+    )]
+    let step = 10_f64.powi(-(places as i32));
+    format!("{:.*}", places, rounded + step)
+}
+
+fn places(value: f64) -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "an exponent of an f64")]
-    let places = 3 - rounded.abs().log10().floor() as i32;
-    format!("{rounded:.*}", usize::try_from(places).unwrap_or(0))
+    let places = 3 - value.abs().log10().floor() as i32;
+    usize::try_from(places).unwrap_or(0)
 }

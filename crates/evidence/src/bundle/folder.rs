@@ -20,6 +20,9 @@ pub const MAX_DEPTH: usize = 4;
 /// Largest file that is read whole.
 pub const MAX_BYTES: u64 = 1 << 28;
 
+/// Most bytes of all files together.
+const MAX_TOTAL: u64 = 1 << 36;
+
 /// Longest name.
 const MAX_NAME: usize = 255;
 
@@ -28,6 +31,8 @@ const MAX_NAME: usize = 255;
 pub struct Folder {
     root: PathBuf,
     names: BTreeSet<String>,
+    bytes: u64,
+    empty: Option<String>,
 }
 
 /// What stands beside a file to show when it existed.
@@ -49,6 +54,8 @@ impl Folder {
         let mut folder = Self {
             root: root.to_owned(),
             names: BTreeSet::new(),
+            bytes: 0,
+            empty: None,
         };
         folder.list(root, "", 0)?;
         Ok(folder)
@@ -56,6 +63,7 @@ impl Folder {
 
     fn list(&mut self, path: &Path, prefix: &str, depth: usize) -> Result<()> {
         let io = |error| failed(path, error);
+        let before = self.names.len();
         for entry in fs::read_dir(path).map_err(io)? {
             let entry = entry.map_err(io)?;
             let own = entry.file_name();
@@ -78,6 +86,13 @@ impl Folder {
                 }
                 self.list(&entry.path(), &format!("{name}/"), depth + 1)?;
             } else if kind.is_file() {
+                self.bytes += entry.metadata().map_err(io)?.len();
+                if self.bytes > MAX_TOTAL {
+                    return Err(Error::new(
+                        ErrorKind::Limit,
+                        format!("{name}: more than {MAX_TOTAL} bytes in all"),
+                    ));
+                }
                 self.names.insert(name);
                 if self.names.len() > MAX_FILES {
                     return Err(Error::new(
@@ -92,6 +107,9 @@ impl Folder {
                 ));
             }
         }
+        if depth > 0 && self.names.len() == before {
+            self.empty.get_or_insert_with(|| prefix.to_owned());
+        }
         Ok(())
     }
 
@@ -103,6 +121,12 @@ impl Folder {
     /// Files that a manifest lists: all but the manifest, its sums, and what vouches for it.
     pub fn listed(&self) -> impl Iterator<Item = &str> {
         self.names().filter(|name| !is_seal(name))
+    }
+
+    /// A folder without files, if there is one: no manifest can list it.
+    #[must_use]
+    pub fn empty(&self) -> Option<&str> {
+        self.empty.as_deref()
     }
 
     /// Whether it has a file.
@@ -207,13 +231,15 @@ impl Folder {
 
 /// Whether a file closes the bundle and so is not listed in it.
 fn is_seal(name: &str) -> bool {
-    let beside = name.strip_prefix(MANIFEST);
-    name == SUMS
-        || beside.is_some_and(|rest| {
-            rest.is_empty()
-                || rest == ".tlog-proof"
-                || (rest.starts_with('.') && rest.ends_with(".tsr"))
-        })
+    let vouches = name.strip_prefix(MANIFEST).is_some_and(|rest| {
+        let authority = rest
+            .strip_prefix('.')
+            .and_then(|rest| rest.strip_suffix(".tsr"));
+        rest.is_empty()
+            || rest == ".tlog-proof"
+            || authority.is_some_and(|name| !name.is_empty() && !name.contains(['.', '/']))
+    });
+    name == SUMS || vouches
 }
 
 fn is_plain(name: &str) -> bool {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use taggant_core::{Epoch, LeafKey, Record, Reveal, Role};
+use serde::Deserialize;
+use taggant_core::{CONTROLS as CONTROL_KEYS, Epoch, LeafKey, Record, Reveal, Role};
 
 use super::check::Outcome;
 use super::folder::{Folder, Proofs};
@@ -16,11 +17,14 @@ use crate::asked::Asked;
 use crate::digest::Digest;
 use crate::dsse::Envelope;
 use crate::issuance::mark_digest;
-use crate::plan::{MAX_PLAN, SealedPlan};
+use crate::plan::{Access, MAX_PLAN, SealedPlan};
+use crate::signing::PublicKey;
 use crate::statement::{Predicate, Subject, stated};
 use crate::time::Time;
 use crate::tlog::Proof;
-use crate::transcript::{Entry, Shown, Verifier, answer_text, read_openings};
+use crate::transcript::{
+    Asks, Ending, Entry, Sent, Shown, Verifier, answer_text, read_openings, request_terms,
+};
 use crate::trust::{Ready, SignerRole, Trust};
 
 /// What a bundle proves, for whoever recomputes its numbers.
@@ -37,6 +41,7 @@ pub struct Proven<'a> {
     pub keys: &'a [LeafKey],
     /// The control keys, in the order of their numbers.
     pub controls: &'a [LeafKey],
+    ended: Ending,
 }
 
 /// An answer of a suspect.
@@ -57,9 +62,37 @@ impl Proven<'_> {
     ///
     /// # Errors
     /// Those of reading, in words; the files were checked before.
-    pub fn answers(&self, each: impl FnMut(Answer) -> Result<(), String>) -> Result<(), String> {
-        walk(self.folder, each).map(drop)
+    pub fn answers(
+        &self,
+        mut each: impl FnMut(Answer) -> Result<(), String>,
+    ) -> Result<(), String> {
+        walk(self.folder, |seen| match seen {
+            Seen::Answer(answer) => each(answer),
+            _ => Ok(()),
+        })
+        .map(drop)
     }
+
+    /// How the transcript ended.
+    #[must_use]
+    pub fn ended(&self) -> Ending {
+        self.ended
+    }
+}
+
+/// What a reader of transcript and texts sees. A text that is withheld is none.
+enum Seen<'a> {
+    /// Where a suspect is asked.
+    Door(usize, Option<&'a [u8]>),
+    /// A request.
+    Request(&'a Sent, Option<&'a [u8]>),
+    /// An answer.
+    Answer(Answer),
+}
+
+fn ended(walked: &Walked) -> Ending {
+    let closed = walked.outcome.story.closed();
+    closed.map_or(Ending::Abandoned, |closed| closed.because)
 }
 
 /// What a transcript and its texts add up to.
@@ -70,10 +103,10 @@ struct Walked {
     first: Option<Time>,
 }
 
-/// Reads transcript and texts side by side; `each` sees every answer.
+/// Reads transcript and texts side by side.
 fn walk(
     folder: &Folder,
-    mut each: impl FnMut(Answer) -> Result<(), String>,
+    mut each: impl FnMut(Seen<'_>) -> Result<(), String>,
 ) -> Result<Walked, String> {
     let mut openings = read_openings(folder.file(OPENINGS).map_err(told)?);
     let (mut withheld, mut first, mut fault) = (0, None, None);
@@ -106,42 +139,54 @@ fn walk(
         match entry {
             Entry::Opened(opened) => {
                 for (number, suspect) in opened.suspects().iter().enumerate() {
-                    next(0, &format!("door.{number}"), suspect.door)?;
+                    let door = next(0, &format!("door.{number}"), suspect.door)?;
+                    each(Seen::Door(number, door.as_deref()))?;
                 }
             }
             Entry::Sent(sent) => {
                 first.get_or_insert(time);
-                next(sent.attempt, "request", sent.request)?;
+                let request = next(sent.attempt, "request", sent.request)?;
+                each(Seen::Request(sent, request.as_deref()))?;
                 under_way.insert(sent.attempt, *sent);
             }
             Entry::Answered(answered) => {
                 let body = next(answered.attempt, "body", answered.body)?;
                 let text = match body {
-                    Some(body) => Some(
-                        answer_text(&body)
-                            .ok_or_else(|| {
-                                format!(
-                                    "{OPENINGS}: attempt {}, body: no answer in it",
-                                    answered.attempt
-                                )
-                            })?
-                            .0,
-                    ),
+                    Some(body) => {
+                        let wrong = |fault: &str| {
+                            format!("{OPENINGS}: attempt {}, body: {fault}", answered.attempt)
+                        };
+                        let (text, tokens) =
+                            answer_text(&body).ok_or_else(|| wrong("no answer in it"))?;
+                        if body.len() as u64 != answered.bytes || tokens != answered.tokens {
+                            return Err(wrong("another length or count than the transcript says"));
+                        }
+                        Some(text)
+                    }
                     None => None,
                 };
                 if let Some(sent) = under_way.remove(&answered.attempt) {
-                    each(Answer {
+                    each(Seen::Answer(Answer {
                         suspect: sent.suspect,
                         prompt: sent.prompt,
                         answer: sent.answer,
                         text,
-                    })?;
+                    }))?;
                 }
             }
             Entry::Failed(failed) => {
                 under_way.remove(&failed.attempt);
                 if let Some(body) = failed.body {
-                    next(failed.attempt, "body", body)?;
+                    let body = next(failed.attempt, "body", body)?;
+                    // Whoever files an answer as a failure can ask until one pleases.
+                    if failed.status == Some(200)
+                        && body.is_some_and(|body| answer_text(&body).is_some())
+                    {
+                        return Err(format!(
+                            "{OPENINGS}: attempt {}, body: an answer, and the transcript calls it {:?}",
+                            failed.attempt, failed.cause
+                        ));
+                    }
                 }
             }
             Entry::Lost(lost) => drop(under_way.remove(&lost.attempt)),
@@ -193,6 +238,13 @@ pub fn verify(
         Some((subjects, _)) => drop(outcome.keep("files.listed", listed(folder, subjects))),
         None => outcome.skip("files.listed", "there is no manifest to go by"),
     }
+    let (tokens, log) = match folder.proofs(MANIFEST) {
+        Ok(proofs) => (proofs.tokens.len(), proofs.log.is_some()),
+        Err(_) => (0, true),
+    };
+    if tokens > 0 || log {
+        outcome.keep("manifest.anchored", anchored(folder, trust, MANIFEST));
+    }
     let plan = outcome.keep(
         "plan.signed",
         plan(
@@ -230,6 +282,34 @@ pub fn verify(
             outcome.keep("transcript.signed", signed(folder, trust, walked, plan));
         }
         _ => outcome.skip("transcript.signed", "transcript or plan does not hold"),
+    }
+    match (&walked, &plan, &asked) {
+        (Some(_), Some(plan), Some(asked)) => {
+            outcome.keep("transcript.requests", requests(folder, plan, asked));
+        }
+        _ => outcome.skip(
+            "transcript.requests",
+            "transcript, plan or draw does not hold",
+        ),
+    }
+    match &walked {
+        Some(walked) if ended(walked) == Ending::Complete => {
+            let detail = "every question was answered".to_owned();
+            outcome.keep("transcript.complete", Ok(((), detail)));
+        }
+        Some(walked) => {
+            let questions = walked.outcome.story.questions();
+            outcome.skip(
+                "transcript.complete",
+                &format!(
+                    "it ended as {:?} with {} of {} questions answered: not as planned, and whoever ends it may know what came back",
+                    ended(walked),
+                    questions.answered(),
+                    questions.count()
+                ),
+            );
+        }
+        None => outcome.skip("transcript.complete", "the transcript does not hold"),
     }
     match &walked {
         Some(Walked { withheld: 0, .. }) => drop(outcome.keep(
@@ -271,7 +351,7 @@ pub fn verify(
         _ => outcome.skip("order", "one of its dates is not proven"),
     }
     match (&plan, &asked, &record, &keys, &controls, &walked) {
-        (Some(plan), Some(asked), Some(record), Some(keys), Some(controls), Some(_)) => {
+        (Some(plan), Some(asked), Some(record), Some(keys), Some(controls), Some(walked)) => {
             let proven = Proven {
                 folder,
                 plan,
@@ -279,6 +359,7 @@ pub fn verify(
                 record,
                 keys,
                 controls,
+                ended: ended(walked),
             };
             match analyse(&proven) {
                 Ok(recomputed) => {
@@ -299,12 +380,8 @@ type Found<T> = Result<(T, String), String>;
 
 /// The manifest, signed by an examiner and a collector of the trust file.
 fn manifest(folder: &Folder, trust: &Trust) -> Found<(Vec<Subject>, Contents)> {
-    let (subjects, contents, who) = signed_by::<Contents>(
-        folder,
-        trust,
-        MANIFEST,
-        &[SignerRole::Examiner, SignerRole::Collector],
-    )?;
+    let roles = [SignerRole::Examiner, SignerRole::Collector].map(|role| (role, trust.keys(role)));
+    let (subjects, contents, who) = signed_by::<Contents>(folder, MANIFEST, &roles)?;
     let sums_found = folder.text(SUMS).map_err(told)?;
     if sums_found != sums(&subjects) {
         return Err(format!("{SUMS}: not the list of {MANIFEST}"));
@@ -312,31 +389,34 @@ fn manifest(folder: &Folder, trust: &Trust) -> Found<(Vec<Subject>, Contents)> {
     Ok(((subjects, contents), who))
 }
 
-/// A statement that a key of each of these roles signed.
+/// A statement that one of the keys of each role signed, and nobody else; spelled as envelopes are, so that nothing in it is outside what is signed.
 fn signed_by<P: Predicate>(
     folder: &Folder,
-    trust: &Trust,
     name: &str,
-    roles: &[SignerRole],
+    roles: &[(SignerRole, Vec<PublicKey>)],
 ) -> Result<(Vec<Subject>, P, String), String> {
-    let wrong = |error: taggant_core::Error| format!("{name}: {error}");
     let bytes = folder.read(name, super::MAX_BYTES).map_err(told)?;
-    let envelope = Envelope::from_json(&bytes).map_err(wrong)?;
-    let mut found = None;
-    let mut who = Vec::new();
-    for role in roles {
-        let keys = trust.keys(*role);
-        found = Some(stated::<P>(&envelope, &keys, 1).map_err(|error| {
-            format!("{name}: no signature of a trusted {}: {error}", role.name())
-        })?);
-        who.extend(
-            envelope
-                .signers(&keys)
-                .iter()
-                .map(|key| format!("{} ({})", key.name(), role.name())),
+    let envelope = Envelope::from_json(&bytes).map_err(|error| format!("{name}: {error}"))?;
+    if envelope.to_json().as_bytes() != bytes {
+        return Err(format!("{name}: spelled in another way than envelopes are"));
+    }
+    let (mut found, mut who, mut all) = (None, Vec::new(), Vec::new());
+    for (role, keys) in roles {
+        let role = role.name();
+        found = Some(
+            stated::<P>(&envelope, keys, 1)
+                .map_err(|error| format!("{name}: no signature of a trusted {role}: {error}"))?,
         );
+        let signers = envelope.signers(keys);
+        who.extend(signers.iter().map(|key| format!("{} ({role})", key.name())));
+        all.extend(keys.iter().cloned());
     }
     let (subjects, predicate) = found.ok_or_else(|| format!("{name}: nobody is asked for"))?;
+    if envelope.signers(&all).len() != envelope.signatures().count() {
+        return Err(format!(
+            "{name}: a signature that is nobody's who is asked for"
+        ));
+    }
     Ok((
         subjects,
         predicate,
@@ -354,6 +434,9 @@ fn listed(folder: &Folder, subjects: &[Subject]) -> Found<()> {
         if !folder.has(&subject.name) {
             return Err(format!("{}: it is listed and not there", subject.name));
         }
+    }
+    if let Some(empty) = folder.empty() {
+        return Err(format!("{empty}: a folder without files"));
     }
     if let Some(extra) = folder.listed().find(|name| !known.contains(name)) {
         return Err(format!("{extra}: it is there and not listed"));
@@ -399,7 +482,7 @@ fn anchored(folder: &Folder, trust: &Trust, name: &str) -> Found<Anchors> {
         .iter()
         .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
         .collect();
-    let digest = folder.digest(name).map_err(told)?;
+    let digest = Digest::of(&folder.read(name, super::MAX_BYTES).map_err(told)?);
     let anchors = trust
         .anchors(&digest, &tokens, proof.as_ref())
         .map_err(|error| format!("{name}: {error}"))?;
@@ -441,9 +524,11 @@ fn chain(folder: &Folder) -> Found<Walked> {
         ));
     }
     let detail = format!(
-        "{RECORDS}: {} lines, {} attempts, {} answers, head {}",
+        "{RECORDS}: {} lines, {} attempts ({} failed, {} lost), {} answers, head {}",
         summary.lines,
         story.attempts(),
+        story.failed(),
+        story.lost(),
         story.answers(),
         summary.head
     );
@@ -474,7 +559,10 @@ fn under_plan(folder: &Folder, walked: &Walked, plan: &SealedPlan, asked: &Asked
     {
         return wrong("list of suspects");
     }
-    let spent = story.spent(terms.sampling.max_tokens.into());
+    if opened.max_tokens != terms.sampling.max_tokens {
+        return wrong("length of answers");
+    }
+    let spent = story.spent();
     if story.attempts() > terms.budget.requests || spent > terms.budget.tokens {
         return Err(format!(
             "{RECORDS}: {} requests and up to {spent} tokens; the plan allows {} and {}",
@@ -494,29 +582,98 @@ fn under_plan(folder: &Folder, walked: &Walked, plan: &SealedPlan, asked: &Asked
     ))
 }
 
+/// Every request asks what was drawn, as the plan says, of the model that its suspect's door names.
+fn requests(folder: &Folder, plan: &SealedPlan, asked: &Asked) -> Found<()> {
+    let terms = plan.plan();
+    let mut doors: Vec<Option<Door>> = Vec::new();
+    let mut shown = 0_u64;
+    walk(folder, |seen| {
+        match seen {
+            Seen::Door(number, text) => {
+                let door = match text {
+                    Some(text) => Some(serde_json::from_slice::<Door>(text).map_err(|_| {
+                        format!("{OPENINGS}: door.{number}: not where anything is asked")
+                    })?),
+                    None => None,
+                };
+                let at_hand = door.as_ref().is_none_or(|door| door.weights.is_some());
+                let planned = terms.suspects.get(number).map(|suspect| suspect.access);
+                if planned == Some(Access::Weights) && !at_hand {
+                    return Err(format!(
+                        "{OPENINGS}: door.{number}: a server, and the plan says that weights are at hand"
+                    ));
+                }
+                doors.push(door);
+            }
+            Seen::Request(sent, Some(body)) => {
+                let wrong = || {
+                    format!(
+                        "{OPENINGS}: attempt {}, request: not what was drawn for suspect {}, prompt {}, answer {}",
+                        sent.attempt, sent.suspect, sent.prompt, sent.answer
+                    )
+                };
+                let asks = request_terms(body).ok_or_else(wrong)?;
+                let question = asked
+                    .questions()
+                    .get(sent.prompt as usize)
+                    .ok_or_else(wrong)?;
+                let door = doors.get(sent.suspect as usize).and_then(Option::as_ref);
+                let drawn = Asks {
+                    prompt: question.prompt.clone(),
+                    temperature: terms.sampling.temperature.value(),
+                    top_p: terms.sampling.top_p.value(),
+                    max_tokens: terms.sampling.max_tokens.into(),
+                    seed: *question.seeds.get(sent.answer as usize).ok_or_else(wrong)?,
+                    model: door.map_or_else(|| asks.model.clone(), |door| door.model.clone()),
+                };
+                if asks != drawn {
+                    return Err(wrong());
+                }
+                shown += 1;
+            }
+            Seen::Request(_, None) | Seen::Answer(_) => {}
+        }
+        Ok(())
+    })?;
+    Ok((
+        (),
+        format!("{OPENINGS}: {shown} requests ask what was drawn"),
+    ))
+}
+
+/// Where a suspect is asked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Door {
+    #[serde(rename = "url")]
+    _url: Option<String>,
+    model: Option<String>,
+    weights: Option<Digest>,
+}
+
 /// The collector signed this transcript's end, and is the one who wrote it.
 fn signed(folder: &Folder, trust: &Trust, walked: &Walked, plan: &SealedPlan) -> Found<()> {
-    let (subjects, said, who) =
-        signed_by::<Collected>(folder, trust, TRANSCRIPT, &[SignerRole::Collector])?;
     let (story, summary) = (&walked.outcome.story, &walked.outcome.summary);
+    // Nobody signs for another: the key is that of the name in the first line.
+    let collector = story.opened().map_or("", |opened| &opened.collector);
+    let mut keys = trust.keys(SignerRole::Collector);
+    keys.retain(|key| key.name() == collector);
+    let (subjects, said, who) =
+        signed_by::<Collected>(folder, TRANSCRIPT, &[(SignerRole::Collector, keys)])?;
     let found = Collected {
         plan: plan.digest(),
         lines: summary.lines,
         head: summary.head,
         attempts: story.attempts(),
         answers: story.answers(),
-        because: story
-            .closed()
-            .map_or(crate::transcript::Ending::Abandoned, |closed| {
-                closed.because
-            }),
+        because: ended(walked),
     };
     if said != found {
         return Err(format!("{TRANSCRIPT}: it speaks of another transcript"));
     }
     for (subject, name) in subjects.iter().zip([ASKED, RECORDS]) {
         let own = folder.digest(name).map_err(told)?;
-        if !name.ends_with(&subject.name) || subject.digest.sha256 != own {
+        if name.rsplit('/').next() != Some(subject.name.as_str()) || subject.digest.sha256 != own {
             return Err(format!("{TRANSCRIPT}: it speaks of another {name}"));
         }
     }
@@ -578,6 +735,15 @@ fn keys(folder: &Folder, plan: &SealedPlan, epoch: &Epoch) -> Found<Vec<LeafKey>
     let keys = reveals(folder, REVEAL, epoch)?;
     let planned = &plan.plan().keys;
     let root = Digest::from(epoch.root());
+    if let Some(other) = keys
+        .iter()
+        .find(|key| matches!(key.path().role(), Role::Control | Role::Decoy))
+    {
+        return Err(format!(
+            "{REVEAL}: {} was never issued, so it cannot be tested",
+            other.path()
+        ));
+    }
     let as_planned = keys.len() == planned.len()
         && keys.iter().zip(planned).all(|(key, planned)| {
             Digest::from(key.commitment()) == planned.commitment && planned.epoch == root
@@ -594,10 +760,11 @@ fn keys(folder: &Folder, plan: &SealedPlan, epoch: &Epoch) -> Found<Vec<LeafKey>
 /// Control keys: different ones, as many as the plan asks for.
 fn controls(folder: &Folder, plan: &SealedPlan, epoch: &Epoch) -> Found<Vec<LeafKey>> {
     let keys = reveals(folder, CONTROLS, epoch)?;
-    let paths: Vec<_> = keys.iter().map(LeafKey::path).collect();
-    if paths.iter().any(|path| path.role() != Role::Control) || !paths.is_sorted_by(|a, b| a < b) {
+    // All of them, in order: whoever may leave some out chooses the rank.
+    let all = (0..CONTROL_KEYS).map(|number| format!("{}/control/{number:04}", epoch.label()));
+    if !keys.iter().map(|key| key.path().to_string()).eq(all) {
         return Err(format!(
-            "{CONTROLS}: control keys stand there once each, by number, and nothing else"
+            "{CONTROLS}: not the epoch's {CONTROL_KEYS} control keys, by number"
         ));
     }
     let wanted = plan.plan().controls.keys as usize;

@@ -116,13 +116,21 @@ pub(super) fn read<S: Story>(bytes: &[u8]) -> Result<Line<S::Entry>, Flaw> {
         let column = error.column();
         malformed(&format!("it is no line of {} (column {column})", S::NAME))
     })?;
-    Ok(Line {
+    let line = Line {
         number: file.number,
         previous: file.previous,
         time: file.time,
         entry: file.entry.map_err(|flaw| malformed(&flaw))?,
         hash: file.hash,
-    })
+    };
+    if S::ONE_SPELLING {
+        let mut own = Vec::with_capacity(bytes.len() + 1);
+        let same = write::<S>(line.number, line.previous, line.time, &line.entry, &mut own);
+        if same.is_err() || own.strip_suffix(b"\n") != Some(bytes) {
+            return Err(malformed("it is spelled in another way than lines are"));
+        }
+    }
+    Ok(line)
 }
 
 struct LineFile<S: Story> {

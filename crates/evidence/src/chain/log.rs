@@ -75,7 +75,20 @@ impl<S: Story> Log<S> {
         now: Time,
         each: impl FnMut(&S::Entry),
     ) -> Result<(Self, Opened)> {
-        let lock = lock(path)?;
+        Self::open_locked(Lock::take(path)?, path, first, now, each)
+    }
+
+    /// As [`open`](Self::open), for whoever holds the lock already and had to touch other files under it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_locked(
+        lock: Lock,
+        path: &Path,
+        first: &S::Entry,
+        now: Time,
+        each: impl FnMut(&S::Entry),
+    ) -> Result<(Self, Opened)> {
         let created = !path.exists();
         let mut file = options()
             .read(true)
@@ -115,6 +128,12 @@ impl<S: Story> Log<S> {
     /// file in doubt, every further call fails until the log is opened again.
     pub fn append(&mut self, entries: &[S::Entry], now: Time) -> Result<Vec<Receipt>> {
         self.put(entries, now)
+    }
+
+    /// Whether an earlier write left the file in doubt, so that only opening it again can tell what is in it.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.lost
     }
 
     /// What the log's lines tell.
@@ -223,7 +242,7 @@ impl<S: Story> Log<S> {
 
 /// The lock that one writer at a time can hold.
 #[derive(Debug)]
-struct Lock(File);
+pub struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
@@ -233,20 +252,25 @@ impl Drop for Lock {
     }
 }
 
-/// Takes the lock that one writer at a time can hold.
-fn lock(path: &Path) -> Result<Lock> {
-    let name = beside(path, ".lock");
-    let file = options().write(true).open(&name).map_err(failed(&name))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock(file)),
-        Err(TryLockError::WouldBlock) => Err(Error::new(
-            ErrorKind::Limit,
-            format!(
-                "{}: another writer has it open; a log has one writer at a time",
-                path.display()
-            ),
-        )),
-        Err(TryLockError::Error(error)) => Err(failed(&name)(error)),
+impl Lock {
+    /// Takes the lock of the log at `path`, in the file beside it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] when another writer holds it, [`ErrorKind::Io`].
+    pub fn take(path: &Path) -> Result<Self> {
+        let name = beside(path, ".lock");
+        let file = options().write(true).open(&name).map_err(failed(&name))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) => Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "{}: another writer has it open; a log has one writer at a time",
+                    path.display()
+                ),
+            )),
+            Err(TryLockError::Error(error)) => Err(failed(&name)(error)),
+        }
     }
 }
 

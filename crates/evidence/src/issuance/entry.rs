@@ -108,6 +108,7 @@ impl Served {
 impl Story for Served {
     const NAME: &'static str = "an issuance log";
     const DOMAIN: &'static [u8] = b"taggant/v1/issuance-line";
+    const ONE_SPELLING: bool = false;
     type Entry = Entry;
 
     fn write<M: SerializeMap>(entry: &Entry, line: &mut M) -> Result<(), M::Error> {

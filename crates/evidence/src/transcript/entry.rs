@@ -7,6 +7,18 @@ use sha2::{Digest as _, Sha256};
 
 use crate::digest::Digest;
 
+/// Headers that are written down: what a server calls a request, so that whoever runs it can be asked for it.
+pub const HEADERS: [&str; 8] = [
+    "x-request-id",
+    "request-id",
+    "apim-request-id",
+    "x-amzn-requestid",
+    "cf-ray",
+    "openai-version",
+    "date",
+    "server",
+];
+
 pub(super) const FORMAT: &str = "taggant-transcript/1";
 const FIELD: &[u8] = b"taggant/v1/transcript-field";
 
@@ -43,6 +55,8 @@ pub struct Opened {
     pub prompts: u32,
     /// Answers to each.
     pub answers: u32,
+    /// Most tokens of an answer, by the plan: what an attempt can cost whatever a suspect counts.
+    pub max_tokens: u32,
     /// Name of the key that the collector signs with.
     pub collector: String,
     /// The program that asks.
@@ -56,7 +70,7 @@ impl Opened {
     pub fn new(
         plan: Digest,
         asked: Digest,
-        (prompts, answers): (u32, u32),
+        (prompts, answers, max_tokens): (u32, u32, u32),
         collector: &str,
         program: Program,
     ) -> Self {
@@ -66,6 +80,7 @@ impl Opened {
             asked,
             prompts,
             answers,
+            max_tokens,
             collector: collector.to_owned(),
             program,
             suspects: Vec::new(),

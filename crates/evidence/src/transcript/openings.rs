@@ -10,10 +10,10 @@ use super::entry::field_digest;
 use crate::digest::Digest;
 
 /// Longest field, in bytes.
-pub const MAX_FIELD: usize = 1 << 26;
+pub const MAX_FIELD: usize = 1 << 24;
 
-/// Longest line: a field in base64, and the rest.
-const MAX_LINE: u64 = (MAX_FIELD as u64) * 2;
+/// Longest line: a field of control characters, of which JSON makes six bytes each, and the rest.
+const MAX_LINE: u64 = (MAX_FIELD as u64) * 6 + 4096;
 
 /// One line of the file of openings: a field that is shown, as text or in base64 if it is none, or withheld.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,8 +178,14 @@ impl<R: BufRead> Iterator for Openings<R> {
             }
             return None;
         };
-        match serde_json::from_slice(text) {
-            Ok(opening) => Some(Ok(opening)),
+        match serde_json::from_slice::<Opening>(text) {
+            Ok(opening) if serde_json::to_vec(&opening).is_ok_and(|own| own == text) => {
+                Some(Ok(opening))
+            }
+            Ok(_) => wrong(
+                ErrorKind::Format,
+                "spelled in another way than openings are".to_owned(),
+            ),
             // The parser's own words may quote what was said.
             Err(error) => wrong(
                 ErrorKind::Format,

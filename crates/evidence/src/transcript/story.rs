@@ -1,12 +1,12 @@
 //! What the lines of a transcript add up to, and which may stand next (SPEC.md §8.2).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::de::{Error as _, MapAccess};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Attempt, Closed, Entry, FORMAT, Failure, Opened, Sent};
+use super::entry::{Attempt, Closed, Entry, FORMAT, Failure, HEADERS, Opened, Sent};
 use crate::chain::{self, FaultKind, Flaw};
 
 /// Most questions of a transcript: suspects × prompts × answers.
@@ -120,6 +120,8 @@ pub struct Story {
     questions: Questions,
     /// Attempts under way, and the places of their questions.
     open: HashMap<u64, u64>,
+    /// The same places.
+    asked: HashSet<u64>,
     attempts: u64,
     answers: u64,
     failed: u64,
@@ -174,12 +176,27 @@ impl Story {
         open
     }
 
-    /// Tokens that may have been spent when no answer has more than `most`: those that suspects counted, and `most` for each attempt that is under way, was lost or
+    /// Tokens that may have been spent: those that suspects counted, never more for an answer than it may have; and as many as it may have for each attempt that is under way, was lost or
     /// timed out, or whose answer was not counted.
     #[must_use]
-    pub fn spent(&self, most: u64) -> u64 {
+    pub fn spent(&self) -> u64 {
         let unknown = self.unknown + self.open.len() as u64;
-        self.tokens.saturating_add(unknown.saturating_mul(most))
+        self.tokens
+            .saturating_add(unknown.saturating_mul(self.most()))
+    }
+
+    /// Most tokens of an answer.
+    #[must_use]
+    pub fn most(&self) -> u64 {
+        self.opened
+            .as_ref()
+            .map_or(0, |opened| opened.max_tokens.into())
+    }
+
+    fn over(&mut self, attempt: u64) -> Option<u64> {
+        let place = self.open.remove(&attempt)?;
+        self.asked.remove(&place);
+        Some(place)
     }
 
     /// How it ended, if it did.
@@ -206,7 +223,7 @@ impl Story {
                 sent.suspect, sent.prompt, sent.answer
             ));
         };
-        if self.questions.is_answered(place) || self.open.values().any(|other| *other == place) {
+        if self.questions.is_answered(place) || self.asked.contains(&place) {
             return unknown(format!(
                 "attempt {next} asks what was answered or is being asked"
             ));
@@ -228,6 +245,7 @@ impl Story {
 impl chain::Story for Story {
     const NAME: &'static str = "a transcript";
     const DOMAIN: &'static [u8] = b"taggant/v1/transcript-line";
+    const ONE_SPELLING: bool = true;
     type Entry = Entry;
 
     fn write<M: SerializeMap>(entry: &Entry, line: &mut M) -> Result<(), M::Error> {
@@ -262,6 +280,22 @@ impl chain::Story for Story {
             "closed" => Entry::Closed(line.next_value()?),
             _ => return Err(M::Error::custom("a field that is not known")),
         };
+        let headers = match &entry {
+            Entry::Answered(answered) => Some(&answered.headers),
+            Entry::Failed(failed) => Some(&failed.headers),
+            _ => None,
+        };
+        let mut names = headers.into_iter().flat_map(|headers| headers.keys());
+        if names.any(|name| !HEADERS.contains(&name.as_str())) {
+            return Ok(Some(Err("it keeps a header that is not kept".to_owned())));
+        }
+        if let Entry::Closed(closed) = &entry
+            && (closed.because == Ending::Abandoned) != closed.words.is_some()
+        {
+            return Ok(Some(Err(
+                "it was abandoned without words, or has words and was not".to_owned(),
+            )));
+        }
         Ok(Some(Ok(entry)))
     }
 
@@ -328,20 +362,23 @@ impl chain::Story for Story {
                 self.attempts = sent.attempt;
                 if let Some(place) = self.questions.place(sent.suspect, sent.prompt, sent.answer) {
                     self.open.insert(sent.attempt, place);
+                    self.asked.insert(place);
                 }
             }
             Entry::Answered(answered) => {
-                if let Some(place) = self.open.remove(&answered.attempt) {
+                if let Some(place) = self.over(answered.attempt) {
                     self.questions.set(place);
                 }
                 self.answers += 1;
                 match answered.tokens {
-                    Some(tokens) => self.tokens = self.tokens.saturating_add(tokens),
+                    Some(tokens) => {
+                        self.tokens = self.tokens.saturating_add(tokens.min(self.most()));
+                    }
                     None => self.unknown += 1,
                 }
             }
             Entry::Failed(failed) => {
-                self.open.remove(&failed.attempt);
+                self.over(failed.attempt);
                 self.failed += 1;
                 let answering = matches!(
                     failed.cause,
@@ -350,7 +387,7 @@ impl chain::Story for Story {
                 self.unknown += u64::from(answering);
             }
             Entry::Lost(Attempt { attempt }) => {
-                self.open.remove(attempt);
+                self.over(*attempt);
                 self.lost += 1;
                 self.unknown += 1;
             }

@@ -9,7 +9,7 @@ use taggant_core::{Error, ErrorKind, Result};
 use super::entry::{self, Answered, Closed, Entry, Failed, Failure, Opened, Sent, SuspectDoor};
 use super::openings::{MAX_FIELD, Opening, Shown, read_openings};
 use super::story::{Ending, Story};
-use crate::chain::{self, Log, Receipt};
+use crate::chain::{self, Lock, Log, Receipt};
 use crate::digest::Digest;
 use crate::time::Time;
 
@@ -89,6 +89,9 @@ impl Transcript {
                 door: digest,
             });
         }
+        let records = folder.join("records.jsonl");
+        // Before anything is touched: another collector may be at work.
+        let lock = Lock::take(&records)?;
         let mut options = OpenOptions::new();
         options.create(true).read(true).append(true);
         #[cfg(unix)]
@@ -96,7 +99,6 @@ impl Transcript {
         let openings = options.open(&path).map_err(|error| failed(&path, error))?;
         let mut fields = 0_u64;
         let program = opened.program.clone();
-        let records = folder.join("records.jsonl");
         let fresh = !begun(&records)?;
         if fresh {
             // Of a writer that was killed before its first line.
@@ -104,7 +106,7 @@ impl Transcript {
             put(&openings, &path, &first)?;
         }
         let entry = Entry::Opened(Box::new(opened.clone()));
-        let (log, found) = Log::<Story>::open(&records, &entry, now, |entry| {
+        let (log, found) = Log::<Story>::open_locked(lock, &records, &entry, now, |entry| {
             fields += u64::from(entry.fields())
         })?;
         if let Some(kept) = log.story().opened().filter(|_| !fresh) {
@@ -256,8 +258,8 @@ impl Transcript {
                 .metadata()
                 .map_err(|error| failed(&self.path, error))?
                 .len();
-        } else {
-            // Texts that no line speaks of would shift all that follow.
+        } else if !self.log.is_in_doubt() {
+            // Texts that no line speaks of would shift all that follow. In doubt, opening it again tells which those are.
             let _ = self.openings.set_len(self.length);
         }
         receipt
@@ -366,7 +368,7 @@ fn same(kept: &Opened, given: &Opened) -> Result<()> {
             "draw",
             kept.asked == given.asked
                 && kept.prompts == given.prompts
-                && kept.answers == given.answers,
+                && (kept.answers, kept.max_tokens) == (given.answers, given.max_tokens),
         ),
         ("collector", kept.collector == given.collector),
         ("suspects", ids(kept) == ids(given)),
