@@ -36,7 +36,7 @@ fn closed_case() -> Desk {
     desk.good("key commit --root root.key --epoch 2026-12 --out case/commitment/epoch.json");
     prove(&desk, "case/commitment/epoch.json");
     // What was served: the suspect that learned from it will say it again.
-    let asked: String = (0..4)
+    let asked: String = (0..8)
         .map(|n| json!({"prompt": format!("Question {n}?")}).to_string() + "\n")
         .collect();
     desk.write("case/plan/pool.jsonl", &asked);
