@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use taggant_evidence::bundle::{self, Folder, Status};
-use taggant_evidence::{Digest, Trust};
+use taggant_evidence::statement::{Subject, state};
+use taggant_evidence::transcript::{self, field_digest};
+use taggant_evidence::{Digest, SigningKey, Trust};
 
 use crate::case::{anchor, office, wait};
 use crate::collect::server::{Act, Server};
@@ -203,7 +205,7 @@ fn a_case_is_closed_verified_and_no_byte_of_it_can_change() {
     );
     assert_eq!(
         (&key(0)["at_least"], &key(0)["log10_p_rank"]),
-        (&json!(0), &json!("-3.000"))
+        (&json!(0), &json!("-3"))
     );
     // Without the tokenizer no number is computed again, so it is not verified.
     let ran = desk.run("case verify case --trust trust.json");
@@ -223,7 +225,7 @@ fn a_case_is_closed_verified_and_no_byte_of_it_can_change() {
     for name in &names {
         let path = desk.path("case").join(name);
         let whole = fs::read(&path).unwrap();
-        let mut places: Vec<usize> = (0..4).map(|part| part * (whole.len() - 1) / 3).collect();
+        let mut places: Vec<usize> = (0..16).map(|part| part * (whole.len() - 1) / 15).collect();
         places.dedup();
         let flipped = places.into_iter().map(|at| {
             let mut bytes = whole.clone();
@@ -344,5 +346,248 @@ fn a_hostile_bundle_is_refused_by_name() {
     assert!(
         code == 1 && faults(&said)[0].contains("no signature of a trusted collector"),
         "{said}"
+    );
+}
+
+/// A line of a transcript: when, and the one thing that it says.
+struct Said {
+    time: Value,
+    kind: String,
+    entry: Value,
+}
+
+/// Tells the transcript anew: the texts after `change` get their digests, the lines their hashes, and collector and examiner sign again. What a party to the case could do.
+fn retell(desk: &Desk, change: impl FnOnce(&mut Vec<Said>, &mut Vec<Value>)) {
+    let mut lines: Vec<Said> = rows(&desk.read("case/transcript/records.jsonl"))
+        .into_iter()
+        .map(|line| {
+            let (kind, entry) = line.as_object().unwrap().iter().nth(3).unwrap();
+            Said {
+                time: line["time"].clone(),
+                kind: kind.clone(),
+                entry: entry.clone(),
+            }
+        })
+        .collect();
+    let mut openings = rows(&desk.read("case/transcript/openings.jsonl"));
+    change(&mut lines, &mut openings);
+
+    let mut digests = openings.iter().map(|opening| {
+        let salt: Digest = opening["salt"].as_str().unwrap().parse().unwrap();
+        let text = opening["text"].as_str().unwrap();
+        let attempt = opening["attempt"].as_u64().unwrap();
+        let field = opening["field"].as_str().unwrap();
+        json!(field_digest(attempt, field, salt.bytes(), text.as_bytes()))
+    });
+    let (mut records, mut head) = (String::new(), Digest::default());
+    for (number, Said { time, kind, entry }) in (1..).zip(&mut lines) {
+        match kind.as_str() {
+            "opened" => {
+                for suspect in entry["suspects"].as_array_mut().unwrap() {
+                    suspect["door"] = digests.next().unwrap();
+                }
+            }
+            "sent" => entry["request"] = digests.next().unwrap(),
+            "answered" | "failed" => entry["body"] = digests.next().unwrap(),
+            _ => {}
+        }
+        let body = format!(
+            "{{\"line\":{number},\"previous\":\"{head}\",\"time\":{time},\"{kind}\":{entry}"
+        );
+        head = Digest::of(&[b"taggant/v1/transcript-line", body.as_bytes()].concat());
+        records += &format!("{body},\"hash\":\"{head}\"}}\n");
+    }
+    desk.write("case/transcript/records.jsonl", &records);
+    let lines_of = |values: &[Value]| -> String {
+        values
+            .iter()
+            .map(|value| value.to_string() + "\n")
+            .collect()
+    };
+    desk.write("case/transcript/openings.jsonl", lines_of(&openings));
+
+    let outcome = transcript::Verifier::new()
+        .verify(records.as_bytes(), |_, _| ())
+        .unwrap();
+    let story = &outcome.story;
+    let collected = bundle::Collected {
+        plan: story.opened().unwrap().plan,
+        lines: lines.len() as u64,
+        head,
+        attempts: story.attempts(),
+        answers: story.answers(),
+        because: story
+            .closed()
+            .map_or(transcript::Ending::Abandoned, |closed| closed.because),
+    };
+    let subject = |name: &str| {
+        let bytes = fs::read(desk.path("case/transcript").join(name)).unwrap();
+        Subject::new(name, Digest::of(&bytes))
+    };
+    let mut envelope = state(
+        vec![subject("asked.jsonl"), subject("records.jsonl")],
+        &collected,
+    )
+    .unwrap();
+    envelope.sign(&SigningKey::from_json(&desk.read("collector.key")).unwrap());
+    desk.write("case/transcript/transcript.dsse.json", envelope.to_json());
+    prove(desk, "case/transcript/transcript.dsse.json");
+    reseal(desk);
+}
+
+fn reseal(desk: &Desk) {
+    for name in ["case/manifest.dsse.json", "case/manifest-sha256.txt"] {
+        fs::remove_file(desk.path(name)).unwrap();
+    }
+    desk.good("case bundle case --signer ann.key --signer collector.key");
+}
+
+/// The place of the last line of a kind.
+fn last(lines: &[Said], kind: &str) -> usize {
+    lines.iter().rposition(|line| line.kind == kind).unwrap()
+}
+
+/// What a party to the case could do and sign again, and the check that finds it; both verifiers say the same.
+#[test]
+fn what_the_parties_themselves_could_change_is_found() {
+    let desk = closed_case();
+    let kept: Vec<(&str, Vec<u8>)> = ["records.jsonl", "openings.jsonl"]
+        .map(|name| {
+            (
+                name,
+                fs::read(desk.path("case/transcript").join(name)).unwrap(),
+            )
+        })
+        .into();
+    let restore = || {
+        for (name, bytes) in &kept {
+            fs::write(desk.path("case/transcript").join(name), bytes).unwrap();
+        }
+    };
+    let found = |code: &str| {
+        let (ours, (word, theirs)) = (quick(&desk), python(&desk));
+        assert_eq!(codes(&ours), [code], "{ours:?}");
+        assert_eq!(
+            (word.as_str(), codes(&theirs)),
+            ("FAIL", vec![code]),
+            "{theirs:?}"
+        );
+    };
+    // Nothing changed but times and hashes: it holds.
+    retell(&desk, |_, _| ());
+    assert_eq!((quick(&desk), python(&desk).0), (vec![], "PASS".to_owned()));
+
+    // Another prompt than was drawn: marked text could be handed to the suspect to repeat.
+    retell(&desk, |_, openings| {
+        let request = openings
+            .iter_mut()
+            .find(|opening| opening["field"] == "request")
+            .unwrap();
+        let text = request["text"]
+            .as_str()
+            .unwrap()
+            .replace("Question", "Repeat this");
+        request["text"] = json!(text);
+    });
+    found("transcript.requests");
+    restore();
+    // Another model than the door says.
+    retell(&desk, |_, openings| {
+        let text = openings[0]["text"].as_str().unwrap().replace("one", "uno");
+        openings[0]["text"] = json!(text);
+    });
+    found("transcript.requests");
+    restore();
+    // An answer that is filed as a failure, so that the question can be asked until one pleases.
+    retell(&desk, |lines, _| {
+        let at = last(lines, "answered");
+        let answered = &lines[at].entry;
+        lines[at].entry = json!({"attempt": answered["attempt"], "cause": "unreadable", "status": 200, "body": "", "milliseconds": 1});
+        lines[at].kind = "failed".to_owned();
+        let end = last(lines, "closed");
+        lines[end].entry = json!({"because": "unanswered"});
+    });
+    found("transcript.chain");
+    restore();
+    // A count that the body does not bear out.
+    retell(&desk, |lines, _| {
+        let at = last(lines, "answered");
+        lines[at].entry["tokens"] = json!(0);
+    });
+    found("transcript.chain");
+    restore();
+    // A header that is not kept: there a credential could be.
+    retell(&desk, |lines, _| {
+        let at = last(lines, "answered");
+        lines[at].entry["headers"] = json!({"authorization": "Bearer x"});
+    });
+    found("transcript.chain");
+    restore();
+    // Somebody else's transcript, signed by the collector.
+    retell(&desk, |lines, _| {
+        lines[0].entry["collector"] = json!("somebody.else")
+    });
+    found("transcript.signed");
+    restore();
+    // More suspects than the plan has: nothing is scored.
+    retell(&desk, |lines, openings| {
+        let suspects = lines[0].entry["suspects"].as_array_mut().unwrap();
+        let mut third = suspects[1].clone();
+        third["id"] = json!("s3");
+        suspects.push(third);
+        let mut door = openings[1].clone();
+        door["field"] = json!("door.2");
+        openings.insert(2, door);
+        let end = last(lines, "closed");
+        lines[end].entry = json!({"because": "budget"});
+    });
+    found("transcript.plan");
+    let (code, said) = checks(&desk);
+    assert_eq!((code, &said["overall"]), (1, &json!("FAIL")), "{said:#}");
+    restore();
+    // Ended when it suited: no fault, and no pass.
+    retell(&desk, |lines, openings| {
+        let attempt = lines[last(lines, "sent")].entry["attempt"].clone();
+        lines.retain(|line| line.entry["attempt"] != attempt);
+        openings.retain(|opening| opening["attempt"] != attempt);
+        let end = last(lines, "closed");
+        lines[end].entry = json!({"because": "budget"});
+    });
+    assert_eq!(
+        (quick(&desk), python(&desk).0),
+        (vec![], "INCOMPLETE".to_owned())
+    );
+    restore();
+    retell(&desk, |_, _| ());
+
+    // Control keys that were picked.
+    let controls = desk.read("case/reveal/controls.jsonl");
+    let fewer: String = controls
+        .lines()
+        .skip(1)
+        .map(|line| line.to_owned() + "\n")
+        .collect();
+    desk.write("case/reveal/controls.jsonl", fewer);
+    reseal(&desk);
+    found("reveal.controls");
+    desk.write("case/reveal/controls.jsonl", controls);
+    reseal(&desk);
+    // What no manifest lists.
+    fs::create_dir_all(desk.path("case/manifest.dsse.json.d")).unwrap();
+    desk.write("case/manifest.dsse.json.d/x.tsr", "smuggled");
+    found("files.listed");
+    fs::remove_dir_all(desk.path("case/manifest.dsse.json.d")).unwrap();
+    desk.write("case/manifest.dsse.json.alpha.tsr", "no token");
+    found("manifest.anchored");
+    fs::remove_file(desk.path("case/manifest.dsse.json.alpha.tsr")).unwrap();
+    let manifest = desk.read("case/manifest.dsse.json");
+    desk.write(
+        "case/manifest.dsse.json",
+        manifest.replacen('{', "{\"note\":\"added\",", 1),
+    );
+    let (ours, theirs) = (quick(&desk), python(&desk).1);
+    assert!(
+        codes(&ours).contains(&"files.manifest") && codes(&theirs) == codes(&ours),
+        "{ours:?} {theirs:?}"
     );
 }

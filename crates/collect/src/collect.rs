@@ -223,7 +223,10 @@ impl Office<'_> {
                         Ok((attempt, suspect, body)) => {
                             drop(state);
                             let begun = Instant::now();
+                            let asking = Asking { shared, turned };
                             let reply = self.doors[suspect].ask(&body);
+                            // It came back.
+                            std::mem::forget(asking);
                             let time =
                                 u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                             state = lock(shared);
@@ -397,6 +400,24 @@ impl Shared<'_> {
             attempts: story.attempts(),
             tokens: story.spent(),
         }
+    }
+}
+
+/// A request under way. Dropped by a door that panics: nobody waits for its answer then.
+struct Asking<'a, 'b> {
+    shared: &'a Mutex<Shared<'b>>,
+    turned: &'a Condvar,
+}
+
+impl Drop for Asking<'_, '_> {
+    fn drop(&mut self) {
+        lock(self.shared).fault.get_or_insert_with(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                "a door panicked; its request counts as under way",
+            )
+        });
+        self.turned.notify_all();
     }
 }
 

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Deserializer;
-use serde::{Deserialize, Serialize, Serializer};
 use taggant_core::{Error, ErrorKind, Result};
 
-use crate::digest::Parsed;
+use crate::text::as_text;
 
 /// A decimal number in the spelling it was written in: digits with at most one point, or one digit with a power of ten.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,23 +49,7 @@ impl fmt::Display for Decimal {
     }
 }
 
-impl fmt::Debug for Decimal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Decimal {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
-}
-
-impl<'de> Deserialize<'de> for Decimal {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_str(Parsed(
-            "a decimal number in quotes, like \"0.7\" or \"1e-6\"",
-            std::marker::PhantomData,
-        ))
-    }
-}
+as_text!(
+    Decimal,
+    "a decimal number in quotes, like \"0.7\" or \"1e-6\""
+);

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use taggant_core::{Error, ErrorKind, Result};
+
+use crate::text::as_text;
 
 /// A SHA-256 digest, a commitment or a pseudonym.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,42 +54,7 @@ impl fmt::Display for Digest {
     }
 }
 
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Digest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_str(Parsed("64 lower-case hex digits", std::marker::PhantomData))
-    }
-}
-
-/// Reads a string by parsing it, escapes in it included.
-pub(crate) struct Parsed<T>(
-    pub(crate) &'static str,
-    pub(crate) std::marker::PhantomData<T>,
-);
-
-impl<T: FromStr> Visitor<'_> for Parsed<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<T, E> {
-        text.parse()
-            .map_err(|_| E::custom(format_args!("not {}", self.0)))
-    }
-}
+as_text!(Digest, "64 lower-case hex digits");
 
 #[cfg(test)]
 mod tests {

@@ -46,6 +46,7 @@ pub mod plan;
 pub mod report;
 mod signing;
 pub mod statement;
+mod text;
 mod time;
 pub mod timestamp;
 pub mod tlog;

@@ -6,13 +6,12 @@ use std::str::FromStr;
 
 use base64ct::{Base64, Encoding};
 use ed25519_dalek::Signer;
-use serde::de::Deserializer;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use taggant_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
-use crate::digest::Parsed;
+use crate::text::as_text;
 
 const FORMAT: &str = "taggant-signing-key/1";
 
@@ -215,12 +214,6 @@ impl fmt::Display for PublicKey {
     }
 }
 
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 impl FromStr for PublicKey {
     type Err = Error;
 
@@ -267,17 +260,7 @@ impl FromStr for PublicKey {
     }
 }
 
-impl Serialize for PublicKey {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for PublicKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_str(Parsed("a verifier key", std::marker::PhantomData))
-    }
-}
+as_text!(PublicKey, "a verifier key");
 
 /// The rule for names in notes: not empty, no white space, no `+`; and no control characters, which a note cannot hold.
 pub(crate) fn check_name(name: &str) -> Result<()> {

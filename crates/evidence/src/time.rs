@@ -3,14 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Deserializer;
-use serde::{Deserialize, Serialize, Serializer};
 use taggant_core::{Error, ErrorKind, Result};
 
-use crate::digest::Parsed;
+use crate::text::as_text;
 
 /// A moment in UTC, to the millisecond, from 1970 to 9999, without leap seconds; written `2026-12-01T09:30:00.000Z` (RFC 3339).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
 /// 10000-01-01T00:00:00Z.
@@ -100,17 +98,7 @@ fn parse(text: &str) -> Option<Time> {
     (millis < END).then_some(Time(millis))
 }
 
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_str(Parsed("a time in UTC", std::marker::PhantomData))
-    }
-}
+as_text!(Time, "a time in UTC");
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ import sys
 import tempfile
 
 import case
+from case import need
 
 NAME = re.compile("[a-z0-9][a-z0-9._-]{0,254}")
 MANIFEST, SUMS = "manifest.dsse.json", "manifest-sha256.txt"
@@ -35,11 +36,6 @@ WORDS = {
     "closed": {"because": str, "words?": str},
 }
 CAUSES = {"unreachable", "timed-out", "cut-off", "throttled", "server-error", "refused", "unreadable"}
-
-
-def need(condition, what):
-    if not condition:
-        raise ValueError(what)
 
 
 def sha256(*parts):

@@ -5,7 +5,7 @@ use taggant_core::{Error, ErrorKind, Result};
 use crate::{
     Answers, Model,
     fanout::{Desk, fan_out},
-    session::{check_prompt, in_vocabulary},
+    session::{check_prompt, in_common, in_vocabulary},
 };
 
 /// How much to generate at once. None of it changes what is generated, except the length.
@@ -166,9 +166,8 @@ fn work<P: AsRef<[u32]>, C: FnMut(&[f32]) -> Result<u32>>(
         {
             // The last token is never shared: it is asked what follows.
             let begins = |row: &Row<C>| {
-                let (own, other) = (prompts[index].as_ref(), prompts[row.index].as_ref());
-                let same = own.iter().zip(other).take_while(|(a, b)| a == b);
-                same.count().min(own.len() - 1)
+                let own = prompts[index].as_ref();
+                in_common(own, prompts[row.index].as_ref()).min(own.len() - 1)
             };
             let (known, coming) = rows.split_at(read);
             let best = known.iter().map(begins).enumerate().max_by_key(|(_, n)| *n);

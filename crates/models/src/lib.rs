@@ -63,6 +63,7 @@ mod matrix;
 mod model;
 mod pointwise;
 mod pull;
+mod reader;
 mod score;
 mod session;
 pub mod student;

@@ -6,6 +6,7 @@ use crate::{
     Answers, Model,
     fanout::fan_out,
     pointwise,
+    reader::Reader,
     session::{check_prompt, check_tokens},
 };
 
@@ -47,7 +48,7 @@ impl Scored {
 }
 
 /// Scores every response, on `threads` threads; `done` receives each result on the calling
-/// thread, in order of completion.
+/// thread, in order of completion. What a prompt has in common with the one before it is read once.
 ///
 /// The logits behind the scores are, to the last bit, those that [`generate`](crate::generate())
 /// would show to a chooser.
@@ -138,18 +139,17 @@ pub fn score_beside<const N: usize, T: Send>(
         }
     }
     // One exchange at a time is batch enough: its tokens go through the model together.
-    let through = |row: usize| -> Result<T> {
+    let through = |row: usize, readers: &mut [Reader<'_>; N]| -> Result<T> {
         let Exchange { prompt, response } = exchanges[row];
         let mut state = start(row)?;
-        let mut sessions = models.map(|model| model.session());
         // The prompt's last token is what the first response token follows.
         let mut inputs = prompt.to_vec();
         inputs.extend(response);
         inputs.pop();
         let (before, inputs) = inputs.split_at(prompt.len() - 1);
-        for session in &mut sessions {
-            session.open();
-            session.advance(&[before], Answers::Last)?;
+        let mut sessions = Vec::with_capacity(N);
+        for reader in readers {
+            sessions.push(reader.read(before)?);
         }
         for (inputs, tokens) in inputs.chunks(CHUNK).zip(response.chunks(CHUNK)) {
             let mut all: [&[f32]; N] = [&[]; N];
@@ -170,10 +170,12 @@ pub fn score_beside<const N: usize, T: Send>(
         exchanges.len(),
         threads,
         |desk| {
+            let mut readers = models.map(Reader::new);
             while !desk.is_stopped()
                 && let Some(row) = desk.take()
             {
-                let state = through(row).map_err(|e| e.context(format_args!("row {row}")))?;
+                let state =
+                    through(row, &mut readers).map_err(|e| e.context(format_args!("row {row}")))?;
                 desk.finish((row, state));
             }
             Ok(())
@@ -214,12 +216,10 @@ pub fn score_drafts(
             })
             .map_err(|e| e.context(format_args!("row {row}")))?;
     }
-    let through = |number: usize| -> Result<Vec<Scored>> {
+    let through = |number: usize, reader: &mut Reader<'_>| -> Result<Vec<Scored>> {
         let (prompt, drafts) = &prompts[number];
-        let mut session = model.session();
-        session.open();
         let (last, before) = prompt.split_last().unwrap_or((&0, &[]));
-        session.advance(&[before], Answers::Last)?;
+        let session = reader.read(before)?;
         for _ in 1..drafts.len() {
             session.fork(0, before.len())?;
         }
@@ -263,11 +263,12 @@ pub fn score_drafts(
         prompts.len(),
         threads,
         |desk| {
+            let mut reader = Reader::new(model);
             while !desk.is_stopped()
                 && let Some(number) = desk.take()
             {
-                let scored =
-                    through(number).map_err(|e| e.context(format_args!("row {number}")))?;
+                let scored = through(number, &mut reader)
+                    .map_err(|e| e.context(format_args!("row {number}")))?;
                 desk.finish((number, scored));
             }
             Ok(())
@@ -301,9 +302,15 @@ mod tests {
                 (prop::collection::vec(0..20_u32, 1..5), prop::collection::vec(0..20_u32, 0..150)),
                 0..6,
             ),
+            // As the prompts of a chat begin.
+            common in prop::collection::vec(0..20_u32, 0..4),
             threads in 1..4_usize,
         ) {
             let model = Toy::new(20, 200);
+            let texts: Vec<_> = texts
+                .into_iter()
+                .map(|(prompt, response)| ([common.clone(), prompt].concat(), response))
+                .collect();
             let exchanges: Vec<Exchange<'_>> = texts
                 .iter()
                 .map(|(prompt, response)| Exchange { prompt, response })
@@ -437,7 +444,13 @@ mod tests {
     #[test]
     fn drafts_score_as_they_do_alone() {
         let model = Toy::new(30, 200);
-        let prompts = [vec![1], vec![2, 3, 4]];
+        let prompts = [
+            vec![1],
+            vec![2, 3, 4, 5],
+            vec![2, 3, 9],
+            vec![2, 3],
+            vec![1],
+        ];
         let drafts: Vec<Vec<u32>> = [0, 1, 5, 40, 150]
             .map(|length| (0..length).map(|i| i * 7 % 30).collect())
             .into();
@@ -445,8 +458,8 @@ mod tests {
             .iter()
             .map(|prompt| (&prompt[..], drafts.iter().map(Vec::as_slice).collect()))
             .collect();
-        let mut together = vec![Vec::new(); 2];
-        score_drafts(&model, &work, 2, |number, scored| {
+        let mut together = vec![Vec::new(); prompts.len()];
+        score_drafts(&model, &work, 1, |number, scored| {
             together[number] = scored
                 .into_iter()
                 .map(|scored| scored.log_probabilities)

@@ -77,6 +77,11 @@ pub(crate) fn in_vocabulary(model: &dyn Model, token: u32) -> bool {
     usize::try_from(token).is_ok_and(|token| token < model.vocabulary())
 }
 
+/// Tokens with which both begin.
+pub(crate) fn in_common(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
 /// Checks that row `row` of rows of these lengths begins with `length` tokens.
 pub(crate) fn check_fork(lengths: &[usize], row: usize, length: usize) -> Result<()> {
     let fault = match lengths.get(row) {

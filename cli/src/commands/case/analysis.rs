@@ -3,11 +3,12 @@
 use serde::Serialize;
 use taggant_core::LeafKey;
 use taggant_detector::stats::{PValue, Rank, holm};
-use taggant_detector::{Collector, Response, Source, Units};
-use taggant_evidence::Digest;
+use taggant_detector::{Collector, Response, Scored, Source, Units};
 use taggant_evidence::bundle::{Answer, Proven};
 use taggant_evidence::plan::{Mode, Stopping, Test};
+use taggant_evidence::report::{LogP, Number};
 use taggant_evidence::transcript::Ending;
+use taggant_evidence::{Decimal, Digest};
 use taggant_text::Tokenizer;
 
 const FORMAT: &str = "taggant-analysis/1";
@@ -22,7 +23,7 @@ struct Analysis<'a> {
     case: &'a str,
     plan: Digest,
     primary: &'a Test,
-    alpha: String,
+    alpha: &'a Decimal,
     /// How the transcript ended: as planned only if it is complete.
     ended: Ending,
     /// Tests whose p-values are held together: suspects × keys.
@@ -43,17 +44,17 @@ struct Suspect<'a> {
 #[derive(Serialize)]
 struct Key {
     commitment: Digest,
-    score: String,
-    mean: String,
-    deviation: String,
+    score: Number,
+    mean: Number,
+    deviation: Number,
     /// Standard deviations of a unit.
-    effect: String,
-    log10_p: String,
+    effect: Number,
+    log10_p: LogP,
     method: &'static str,
-    log10_p_holm: String,
+    log10_p_holm: LogP,
     /// Control keys that score at least as much.
     at_least: u64,
-    log10_p_rank: String,
+    log10_p_rank: LogP,
     below_alpha: bool,
 }
 
@@ -123,42 +124,43 @@ pub(super) fn analyse(proven: &Proven<'_>, tokenizer: Tokenizer) -> Result<Strin
     )?;
 
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let tested: Vec<&LeafKey> = proven.keys.iter().collect();
-    let controls: Vec<&LeafKey> = proven.controls.iter().collect();
-    let mut p_values = Vec::new();
-    let mut suspects = Vec::new();
-    for ((suspect, collector), (answers, withheld)) in
-        plan.suspects.iter().zip(collectors).zip(counts)
-    {
-        let units = collector.finish();
-        let (found, control_p) = score(&units, &tested, &controls, threads);
-        p_values.extend(found.iter().map(|(_, p)| *p));
-        suspects.push(Suspect {
-            id: &suspect.id,
-            answers,
-            withheld,
-            units: units.len() as u64,
-            keys: found.into_iter().map(|(key, _)| key).collect(),
-            controls: Controls {
-                keys: control_p.len() as u64,
-                histogram: histogram(&control_p),
-            },
-        });
-    }
-    let alpha = plan.error.alpha.value();
+    let scored: Vec<Scores> = collectors
+        .into_iter()
+        .map(|collector| Scores::of(&collector.finish(), proven, threads))
+        .collect();
+    let tested = scored.iter().flat_map(|scores| &scores.tested);
+    let p_values: Vec<PValue> = tested.map(|scored| scored.p_value).collect();
     let mut adjusted = holm(&p_values).into_iter();
-    for key in suspects.iter_mut().flat_map(|suspect| &mut suspect.keys) {
-        if let Some(p) = adjusted.next() {
-            key.log10_p_holm = up(p.log10());
-            key.below_alpha = p.get() <= alpha;
-        }
-    }
+    let alpha = plan.error.alpha.value();
+    let suspects = plan
+        .suspects
+        .iter()
+        .zip(&scored)
+        .zip(counts)
+        .map(|((suspect, scores), (answers, withheld))| {
+            let keys = scores.tested.iter().zip(proven.keys).zip(&mut adjusted);
+            Ok(Suspect {
+                id: &suspect.id,
+                answers,
+                withheld,
+                units: scores.units,
+                keys: keys
+                    .map(|((scored, key), adjusted)| scores.key(scored, key, adjusted, alpha))
+                    .collect::<taggant_core::Result<_>>()?,
+                controls: Controls {
+                    keys: scores.controls.len() as u64,
+                    histogram: histogram(&scores.controls),
+                },
+            })
+        })
+        .collect::<taggant_core::Result<_>>()
+        .map_err(words)?;
     let analysis = Analysis {
         format: FORMAT,
         case: &plan.case,
         plan: proven.plan.digest(),
         primary: &plan.primary,
-        alpha: plan.error.alpha.to_string(),
+        alpha: &plan.error.alpha,
         ended: proven.ended(),
         family: p_values.len(),
         suspects,
@@ -167,97 +169,75 @@ pub(super) fn analyse(proven: &Proven<'_>, tokenizer: Tokenizer) -> Result<Strin
     Ok(text + "\n")
 }
 
-/// The tested keys' results, with their p-values, and the control keys' p-values.
-fn score(
-    units: &Units,
-    tested: &[&LeafKey],
-    controls: &[&LeafKey],
-    threads: usize,
-) -> (Vec<(Key, PValue)>, Vec<PValue>) {
-    let tails = units.tails();
-    let (mean, deviation) = (tails.law().mean(), tails.law().deviation());
-    let others = units.score(controls, threads);
-    let scores: Vec<f64> = others.iter().map(|scored| scored.score).collect();
-    let found = units
-        .score(tested, threads)
-        .into_iter()
-        .zip(tested)
-        .map(|(scored, key)| {
-            let rank = Rank::of(scored.score, &scores);
-            let z = if deviation > 0.0 {
-                (scored.score - mean) / deviation
-            } else {
-                0.0
-            };
-            let root = units.effective().sqrt();
-            let key = Key {
-                commitment: key.commitment().into(),
-                score: digits(scored.score),
-                mean: digits(mean),
-                deviation: digits(deviation),
-                effect: digits(if root > 0.0 { z / root } else { 0.0 }),
-                log10_p: up(scored.p_value.log10()),
-                method: if tails.is_exact() {
-                    "exact tail"
-                } else {
-                    "Chernoff bound"
-                },
-                log10_p_holm: String::new(),
-                at_least: rank.at_least,
-                log10_p_rank: up(rank.p_value().log10()),
-                below_alpha: false,
-            };
-            (key, scored.p_value)
-        });
-    (
-        found.collect(),
-        others.iter().map(|scored| scored.p_value).collect(),
-    )
+/// What one suspect's units say of all keys.
+struct Scores {
+    units: u64,
+    /// Units of weight 1 that would show as much.
+    effective: f64,
+    mean: f64,
+    deviation: f64,
+    exact: bool,
+    tested: Vec<Scored>,
+    controls: Vec<Scored>,
 }
 
-fn histogram(p_values: &[PValue]) -> Vec<u64> {
+impl Scores {
+    fn of(units: &Units, proven: &Proven<'_>, threads: usize) -> Self {
+        let tails = units.tails();
+        let score = |keys: &[LeafKey]| units.score(&keys.iter().collect::<Vec<_>>(), threads);
+        Self {
+            units: units.len() as u64,
+            effective: units.effective(),
+            mean: tails.law().mean(),
+            deviation: tails.law().deviation(),
+            exact: tails.is_exact(),
+            tested: score(proven.keys),
+            controls: score(proven.controls),
+        }
+    }
+
+    /// What is told of a key. Numbers are rounded against a finding: what supports it down, probabilities up.
+    fn key(
+        &self,
+        scored: &Scored,
+        key: &LeafKey,
+        adjusted: PValue,
+        alpha: f64,
+    ) -> taggant_core::Result<Key> {
+        let others: Vec<f64> = self.controls.iter().map(|other| other.score).collect();
+        let rank = Rank::of(scored.score, &others);
+        let excess = scored.score - self.mean;
+        let spread = self.deviation * self.effective.sqrt();
+        Ok(Key {
+            commitment: key.commitment().into(),
+            score: Number::down(scored.score)?,
+            mean: Number::up(self.mean)?,
+            deviation: Number::up(self.deviation)?,
+            effect: Number::down(if spread > 0.0 { excess / spread } else { 0.0 })?,
+            log10_p: LogP::up(scored.p_value.log10())?,
+            method: if self.exact {
+                "exact tail"
+            } else {
+                "Chernoff bound"
+            },
+            log10_p_holm: LogP::up(adjusted.log10())?,
+            at_least: rank.at_least,
+            log10_p_rank: LogP::up(rank.p_value().log10())?,
+            below_alpha: adjusted.get() <= alpha,
+        })
+    }
+}
+
+fn histogram(scored: &[Scored]) -> Vec<u64> {
     let mut bins = vec![0; BINS];
-    for p in p_values {
+    for scored in scored {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a small number that is not negative"
         )]
-        let bin = (-p.log10() * 2.0).max(0.0) as usize;
+        let bin = (-scored.p_value.log10() * 2.0).max(0.0) as usize;
         bins[bin.min(BINS - 1)] += 1;
     }
     bins
-}
-
-/// Four significant digits, without an exponent.
-fn digits(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return "0".to_owned();
-    }
-    // Rounded first: 9.9996 has one place less than 9.999.
-    let rounded: f64 = format!("{value:.3e}").parse().unwrap_or(value);
-    format!("{rounded:.*}", places(rounded))
-}
-
-/// The same for a p-value's logarithm, which is never rounded to a smaller p.
-fn up(log10: f64) -> String {
-    let text = digits(log10);
-    let rounded: f64 = text.parse().unwrap_or(0.0);
-    if rounded >= log10 {
-        return text;
-    }
-    let places = places(rounded);
-    #[expect(
-        clippy::cast_possible_wrap,
-        clippy::cast_possible_truncation,
-        reason = "a few places"
-    )]
-    let step = 10_f64.powi(-(places as i32));
-    format!("{:.*}", places, rounded + step)
-}
-
-fn places(value: f64) -> usize {
-    #[expect(clippy::cast_possible_truncation, reason = "an exponent of an f64")]
-    let places = 3 - value.abs().log10().floor() as i32;
-    usize::try_from(places).unwrap_or(0)
 }

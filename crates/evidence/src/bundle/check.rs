@@ -87,6 +87,31 @@ impl Outcome {
         value
     }
 
+    /// Runs a check on what it rests on, if that is there.
+    pub(super) fn run<T, U>(
+        &mut self,
+        code: &'static str,
+        rests_on: Option<T>,
+        check: impl FnOnce(T) -> Result<(U, String), String>,
+    ) -> Option<U> {
+        let Some(rests_on) = rests_on else {
+            self.skip(code, "what it rests on is missing or does not hold");
+            return None;
+        };
+        self.keep(code, check(rests_on))
+    }
+
+    /// Keeps that something is as it should be, or why that cannot be said: no fault of the bundle, and no bundle passes without it.
+    pub(super) fn require(&mut self, code: &'static str, holds: Option<Result<String, String>>) {
+        match holds {
+            Some(Err(why)) => self.skip(code, &why),
+            holds => {
+                let holds = holds.and_then(Result::ok);
+                self.run(code, holds, |detail| Ok(((), detail)));
+            }
+        }
+    }
+
     /// Keeps that a check could not be run.
     pub(super) fn skip(&mut self, code: &'static str, why: &str) {
         self.checks.push(Check {

@@ -230,7 +230,7 @@ impl Folder {
 }
 
 /// Whether a file closes the bundle and so is not listed in it.
-fn is_seal(name: &str) -> bool {
+pub(super) fn is_seal(name: &str) -> bool {
     let vouches = name.strip_prefix(MANIFEST).is_some_and(|rest| {
         let authority = rest
             .strip_prefix('.')

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Deserializer;
-use serde::{Deserialize, Serialize, Serializer};
 use taggant_core::{Error, ErrorKind, Result};
 
-use crate::digest::Parsed;
+use crate::text::as_text;
 
 /// More digits than this would claim a precision that no assumption behind the number has.
 const DIGITS: i32 = 4;
@@ -127,30 +125,13 @@ impl fmt::Display for Number {
     }
 }
 
-impl fmt::Debug for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
-}
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_str(Parsed(
-            "a decimal number of at most 4 significant digits in quotes, like \"-12.34\"",
-            std::marker::PhantomData,
-        ))
-    }
-}
+as_text!(
+    Number,
+    "a decimal number of at most 4 significant digits in quotes, like \"-12.34\""
+);
 
 /// The common logarithm of a probability: a [`Number`] that is not above 0. Some widely used libraries return tails above 1, and none such gets in here.
-#[derive(Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct LogP(Number);
 
 impl LogP {
@@ -193,20 +174,10 @@ impl fmt::Display for LogP {
     }
 }
 
-impl fmt::Debug for LogP {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl<'de> Deserialize<'de> for LogP {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_str(Parsed(
-            "the log10 of a probability in quotes: at most 0, with at most 4 significant digits",
-            std::marker::PhantomData,
-        ))
-    }
-}
+as_text!(
+    LogP,
+    "the log10 of a probability in quotes: at most 0, with at most 4 significant digits"
+);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! The texts behind a transcript's digests, each of which can be withheld (SPEC.md §8.3).
+//! The texts behind a transcript's digests, each of which can be withheld (SPEC.md §8.2).
 
 use std::io::{BufRead, Read};
 

@@ -1,4 +1,4 @@
-//! What the lines of a transcript add up to, and which may stand next (SPEC.md §8.2).
+//! What the lines of a transcript add up to, and which may stand next (SPEC.md §8.1).
 
 use std::collections::{HashMap, HashSet};
 

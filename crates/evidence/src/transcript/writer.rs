@@ -1,4 +1,4 @@
-//! Writes a transcript: texts first, then the lines that speak of them (SPEC.md §8.4).
+//! Writes a transcript: texts first, then the lines that speak of them (SPEC.md §8.3).
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};

@@ -1,0 +1,113 @@
+//! The files: that they are those which were signed, and when they existed.
+
+use std::collections::BTreeSet;
+
+use super::super::folder::{Folder, Proofs};
+use super::super::{Contents, MANIFEST, MAX_BYTES, SUMS, sums};
+use super::{Found, told};
+use crate::anchors::Anchors;
+use crate::digest::Digest;
+use crate::dsse::Envelope;
+use crate::signing::PublicKey;
+use crate::statement::{Predicate, Subject, stated};
+use crate::tlog::Proof;
+use crate::trust::{SignerRole, Trust};
+
+/// The manifest, signed by an examiner and a collector of the trust file.
+pub(super) fn manifest(folder: &Folder, trust: &Trust) -> Found<(Vec<Subject>, Contents)> {
+    let roles = [SignerRole::Examiner, SignerRole::Collector].map(|role| (role, trust.keys(role)));
+    let (subjects, contents, who) = signed_by::<Contents>(folder, MANIFEST, &roles)?;
+    let sums_found = folder.text(SUMS).map_err(told)?;
+    if sums_found != sums(&subjects) {
+        return Err(format!("{SUMS}: not the list of {MANIFEST}"));
+    }
+    Ok(((subjects, contents), who))
+}
+
+/// A statement that one of the keys of each role signed, and nobody else; spelled as envelopes are, so that nothing in it is outside what is signed.
+pub(super) fn signed_by<P: Predicate>(
+    folder: &Folder,
+    name: &str,
+    roles: &[(SignerRole, Vec<PublicKey>)],
+) -> Result<(Vec<Subject>, P, String), String> {
+    let bytes = folder.read(name, MAX_BYTES).map_err(told)?;
+    let envelope = Envelope::from_json(&bytes).map_err(|error| format!("{name}: {error}"))?;
+    if envelope.to_json().as_bytes() != bytes {
+        return Err(format!("{name}: spelled in another way than envelopes are"));
+    }
+    let (mut found, mut who, mut all) = (None, Vec::new(), Vec::new());
+    for (role, keys) in roles {
+        let role = role.name();
+        found = Some(
+            stated::<P>(&envelope, keys, 1)
+                .map_err(|error| format!("{name}: no signature of a trusted {role}: {error}"))?,
+        );
+        let signers = envelope.signers(keys);
+        who.extend(signers.iter().map(|key| format!("{} ({role})", key.name())));
+        all.extend(keys.iter().cloned());
+    }
+    let (subjects, predicate) = found.ok_or_else(|| format!("{name}: nobody is asked for"))?;
+    if envelope.signers(&all).len() != envelope.signatures().count() {
+        return Err(format!(
+            "{name}: a signature that is nobody's who is asked for"
+        ));
+    }
+    Ok((
+        subjects,
+        predicate,
+        format!("{name}: signed by {}", who.join(", ")),
+    ))
+}
+
+/// Every file is listed and as listed, and every listed file is there.
+pub(super) fn listed(folder: &Folder, subjects: &[Subject]) -> Found<()> {
+    let mut known = BTreeSet::new();
+    for subject in subjects {
+        if !known.insert(subject.name.as_str()) {
+            return Err(format!("{}: it is listed twice", subject.name));
+        }
+        if !folder.has(&subject.name) {
+            return Err(format!("{}: it is listed and not there", subject.name));
+        }
+    }
+    if let Some(empty) = folder.empty() {
+        return Err(format!("{empty}: a folder without files"));
+    }
+    if let Some(extra) = folder.listed().find(|name| !known.contains(name)) {
+        return Err(format!("{extra}: it is there and not listed"));
+    }
+    for subject in subjects {
+        let found = folder.digest(&subject.name).map_err(told)?;
+        if found != subject.digest.sha256 {
+            return Err(format!(
+                "{}: SHA-256 {found}, listed as {}",
+                subject.name, subject.digest.sha256
+            ));
+        }
+    }
+    Ok(((), format!("{} files", subjects.len())))
+}
+
+/// Two authorities and a log vouch for a file.
+pub(super) fn anchored(folder: &Folder, trust: &Trust, name: &str) -> Found<Anchors> {
+    let Proofs { tokens, log } = folder.proofs(name).map_err(told)?;
+    let proof = match log {
+        Some(text) => Some(
+            text.parse::<Proof>()
+                .map_err(|error| format!("{name}.tlog-proof: {error}"))?,
+        ),
+        None => None,
+    };
+    let tokens: Vec<(&str, &[u8])> = tokens
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
+    let digest = Digest::of(&folder.read(name, MAX_BYTES).map_err(told)?);
+    let anchors = trust
+        .anchors(&digest, &tokens, proof.as_ref())
+        .map_err(|error| format!("{name}: {error}"))?;
+    match (anchors.time(), anchors.missing().as_slice()) {
+        (Some(time), []) => Ok((anchors, format!("{name}: existed by {time}"))),
+        (_, missing) => Err(format!("{name}: it lacks {}", missing.join(" and "))),
+    }
+}
