@@ -251,6 +251,33 @@ pub(crate) enum Case {
         #[arg(long)]
         json: bool,
     },
+    /// Write the report on a verified bundle: report.json, one page of HTML, and drafts of certifications
+    Report(CaseReport),
+}
+
+#[derive(Debug, Group)]
+#[command(after_help = "\
+The bundle must pass every check: a report rests on nothing else. Its numbers are those of analysis/analysis.json. What only a person can write is taken from --notes, a JSON object of which every \
+field may be left out: model (the suspect's name), assignment, opinions, facts, exhibits, qualifications, publications, testimony, compensation (texts), answers ({EXPLANATION: TEXT} for the plan's \
+other explanations), issuance ({\"at\": TIME, \"shown_by\": TEXT}), accounts and issued (lists of exhibits), published, deviations (lists of texts), relay_search (text), \
+custody ([{\"at\": TIME, \"who\": TEXT, \"what\": TEXT}]), validation ([{\"question\": TEXT, \"result\": TEXT, \"sha256\": HEX}]). What is missing is left open or said to be missing.
+
+Exit codes: 0 written, 2 could not answer; with --final also 2 while a blank is open.")]
+pub(crate) struct CaseReport {
+    #[command(flatten)]
+    pub(crate) folder: CaseFolder,
+    /// Of which suspect, by the plan's label [default: the first]
+    #[arg(long, value_name = "ID")]
+    pub(crate) suspect: Option<String>,
+    /// What only a person can write
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) notes: Option<PathBuf>,
+    /// Refuse to write a report with an open blank
+    #[arg(long = "final")]
+    pub(crate) is_final: bool,
+    /// Where to write it: a folder, not the case's
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) out: PathBuf,
 }
 
 /// A case's folder, and whose word counts.
@@ -273,7 +300,7 @@ pub(crate) struct CaseFolder {
     /// Whose word counts
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) trust: PathBuf,
-    /// The tokenizer that the mark record names: tokenizer.json, a GGUF file, a model's name, cl100k_base or o200k_base
+    /// The tokenizer that the mark record names: tokenizer.json, a GGUF file, a model's name, cl100k_base or o200k_base [default: the bundle's own, if it has one]
     #[arg(long, value_name = "FILE")]
     pub(crate) tokenizer: Option<String>,
 }
@@ -503,6 +530,15 @@ pub(crate) enum Model {
     Pull {
         /// smollm2-135m
         name: String,
+    },
+    /// Write a model's tokenizer alone, for whoever is to read its texts without the model
+    Tokenizer {
+        /// A GGUF file, or the name of a pulled model
+        #[arg(value_name = "MODEL", value_hint = ValueHint::FilePath)]
+        model: String,
+        /// Where to write it, a GGUF file without tensors
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: PathBuf,
     },
 }
 
@@ -990,6 +1026,9 @@ pub(crate) struct LabDistill {
     /// A few accounts and two students, in minutes
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Train and examine these students only, as `adapters,full`; the folder can be gone on with others [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) students: Vec<String>,
     /// The teacher, which is also what students start as
     #[arg(long, value_name = "MODEL", default_value = "smollm2-135m", value_hint = ValueHint::FilePath)]
     pub(crate) model: String,

@@ -16,7 +16,7 @@ use crate::{Desk, mode, rows};
 const VERIFY: &str = "case verify case --trust trust.json --tokenizer smollm2-135m";
 
 /// Anchors a file of the case.
-fn prove(desk: &Desk, file: &str) {
+pub(crate) fn prove(desk: &Desk, file: &str) {
     anchor(desk, file);
     for (from, to) in [
         ("alpha.tsr", "alpha.tsr"),
@@ -72,8 +72,6 @@ fn closed_case() -> Desk {
     desk.good("case seal --plan plan.json --signer ann.key --out case/plan/plan.dsse.json");
     prove(&desk, "case/plan/plan.dsse.json");
 
-    let collector = desk.good("case signer --name collector.example/bob --out collector.key");
-    desk.write("collector.txt", collector.stdout);
     let say = |name: &str| -> Vec<(String, String)> {
         let text = |row: &Value, column: &str| row[column].as_str().unwrap().to_owned();
         rows(&desk.read(name))
@@ -91,29 +89,37 @@ fn closed_case() -> Desk {
         };
         let prompt = request["messages"][0]["content"].as_str().unwrap();
         let (_, text) = said.iter().find(|(asked, _)| asked == prompt).unwrap();
-        Act::Say(text.clone())
+        Act::Say(text.clone(), 60)
     });
     let door = |model: &str| json!({"server": {"url": server.url(), "model": model}});
-    desk.write(
-        "doors.json",
-        json!({"s1": door("one"), "s2": door("two")}).to_string(),
-    );
+    let doors = json!({"s1": door("one"), "s2": door("two")});
+    close(&desk, &doors);
+    desk
+}
+
+/// Lets the round come, asks the suspects behind these doors, and closes and signs the case.
+pub(crate) fn close(desk: &Desk, doors: &Value) {
+    let collector = desk.good("case signer --name collector.example/bob --out collector.key");
+    desk.write("collector.txt", collector.stdout);
+    desk.write("doors.json", doors.to_string());
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::set_permissions(desk.path("doors.json"), private).unwrap();
-    wait(&desk, "c0ffee");
+    wait(desk, "c0ffee");
     desk.good(
         "collect --plan case/plan/plan.dsse.json --trust trust.json --token case/plan/plan.dsse.json.alpha.tsr --token case/plan/plan.dsse.json.beta.tsr \
          --proof case/plan/plan.dsse.json.tlog-proof --pool case/plan/pool.jsonl --doors doors.json --signer collector.key --out case/transcript",
     );
     fs::remove_file(desk.path("case/transcript/records.jsonl.lock")).unwrap();
-    prove(&desk, "case/transcript/transcript.dsse.json");
+    prove(desk, "case/transcript/transcript.dsse.json");
+    // The keys are opened after the last question; authorities count whole seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    prove(desk, "case/reveal/keys.jsonl");
     desk.good("case analyse case --trust trust.json --tokenizer smollm2-135m");
     desk.good("case bundle case --signer ann.key --signer collector.key");
-    desk
 }
 
 /// The commitment of the tested key.
-fn leaf(desk: &Desk) -> Value {
+pub(crate) fn leaf(desk: &Desk) -> Value {
     let record: Value = desk.read("case/mark/record.json").parse().unwrap();
     record["layers"][0]["key"].clone()
 }
@@ -147,7 +153,7 @@ fn faults(said: &Value) -> Vec<String> {
 }
 
 /// What fails where no number is computed again.
-fn quick(desk: &Desk) -> Vec<String> {
+pub(crate) fn quick(desk: &Desk) -> Vec<String> {
     let trust = Trust::from_json(&desk.read("trust.json")).unwrap();
     let folder = Folder::open(&desk.path("case")).unwrap();
     let outcome = bundle::verify(&folder, &trust, |_| Err("left out".to_owned()));
@@ -159,7 +165,7 @@ fn quick(desk: &Desk) -> Vec<String> {
 }
 
 /// What the second verifier says: its overall word, and code and detail of what failed.
-fn python(desk: &Desk) -> (String, Vec<String>) {
+pub(crate) fn python(desk: &Desk) -> (String, Vec<String>) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/evidence/verify/bundle.py");
     let ran = std::process::Command::new("python3")
         .arg("-B")
@@ -175,7 +181,7 @@ fn python(desk: &Desk) -> (String, Vec<String>) {
 }
 
 /// The codes of what failed.
-fn codes(faults: &[String]) -> Vec<&str> {
+pub(crate) fn codes(faults: &[String]) -> Vec<&str> {
     let mut codes: Vec<&str> = faults
         .iter()
         .map(|fault| fault.split_whitespace().nth(1).unwrap())
@@ -185,7 +191,7 @@ fn codes(faults: &[String]) -> Vec<&str> {
 }
 
 #[test]
-fn a_case_is_closed_verified_and_no_byte_of_it_can_change() {
+fn a_case_is_closed_and_verified() {
     let desk = closed_case();
     let (code, said) = checks(&desk);
     assert_eq!((code, &said["overall"]), (0, &json!("PASS")), "{said:#}");
@@ -218,57 +224,26 @@ fn a_case_is_closed_verified_and_no_byte_of_it_can_change() {
 
     assert_eq!(python(&desk), ("PASS".to_owned(), Vec::new()));
 
-    // C-3: a byte changed, a file cut short, a file taken out, one put in; all are found and the file is named.
-    let mut names = Vec::new();
-    list(&desk.path("case"), "", &mut names);
-    assert!(names.len() > 18, "{names:?}");
-    for name in &names {
+    // What fails is the same for both verifiers: a byte in the middle of each kind of file. That every byte counts is for the sample to show.
+    let kinds = [
+        "manifest.dsse.json",
+        "plan/plan.dsse.json",
+        "plan/plan.dsse.json.alpha.tsr",
+        "plan/plan.dsse.json.tlog-proof",
+        "transcript/asked.jsonl",
+        "transcript/records.jsonl",
+        "transcript/openings.jsonl",
+        "reveal/keys.jsonl",
+    ];
+    for name in kinds {
         let path = desk.path("case").join(name);
         let whole = fs::read(&path).unwrap();
-        let mut places: Vec<usize> = (0..16).map(|part| part * (whole.len() - 1) / 15).collect();
-        places.dedup();
-        let flipped = places.into_iter().map(|at| {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 1;
-            Some(bytes)
-        });
-        // Numbers need not be computed again to see that files changed.
-        for changed in flipped.chain([
-            Some(whole[..whole.len() / 2].to_vec()),
-            Some([&whole[..], b"x"].concat()),
-            None,
-        ]) {
-            match &changed {
-                Some(bytes) => fs::write(&path, bytes).unwrap(),
-                None => fs::remove_file(&path).unwrap(),
-            }
-            let faults = quick(&desk);
-            assert!(
-                faults.iter().any(|fault| fault.contains(name.as_str())),
-                "{name}: {faults:?}"
-            );
-            fs::write(&path, &whole).unwrap();
-        }
-        // The second verifier finds the same: a byte in the middle of each kind of file.
-        let kinds = [
-            "manifest.dsse.json",
-            "plan/plan.dsse.json",
-            "plan/plan.dsse.json.alpha.tsr",
-            "plan/plan.dsse.json.tlog-proof",
-            "transcript/asked.jsonl",
-            "transcript/records.jsonl",
-            "transcript/openings.jsonl",
-            "reveal/keys.jsonl",
-        ];
-        if !kinds.contains(&name.as_str()) {
-            continue;
-        }
         let mut bytes = whole.clone();
         bytes[whole.len() / 2] ^= 1;
         fs::write(&path, &bytes).unwrap();
         let (ours, (word, theirs)) = (quick(&desk), python(&desk));
         assert!(
-            word == "FAIL" && theirs.iter().any(|fault| fault.contains(name.as_str())),
+            word == "FAIL" && theirs.iter().any(|fault| fault.contains(name)),
             "{name}: {word} {theirs:?}"
         );
         assert_eq!(codes(&ours), codes(&theirs), "{name}: {ours:?} {theirs:?}");
@@ -299,7 +274,7 @@ fn a_case_is_closed_verified_and_no_byte_of_it_can_change() {
     assert_eq!(checks(&desk).0, 0);
 }
 
-fn list(path: &Path, prefix: &str, names: &mut Vec<String>) {
+pub(crate) fn list(path: &Path, prefix: &str, names: &mut Vec<String>) {
     for entry in fs::read_dir(path).unwrap().flatten() {
         let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
         match entry.file_type().unwrap().is_dir() {
@@ -432,6 +407,7 @@ fn retell(desk: &Desk, change: impl FnOnce(&mut Vec<Said>, &mut Vec<Value>)) {
     envelope.sign(&SigningKey::from_json(&desk.read("collector.key")).unwrap());
     desk.write("case/transcript/transcript.dsse.json", envelope.to_json());
     prove(desk, "case/transcript/transcript.dsse.json");
+    prove(desk, "case/reveal/keys.jsonl");
     reseal(desk);
 }
 

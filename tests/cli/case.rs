@@ -57,7 +57,7 @@ pub(crate) fn wait(desk: &Desk, value: &str) -> String {
     genesis
 }
 
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap();

@@ -18,6 +18,7 @@ mod many;
 mod power;
 mod readme;
 mod resume;
+mod sample;
 mod secrets;
 mod twins;
 

@@ -1,20 +1,22 @@
 //! The real model: SmolLM2-135M-Instruct writes 140 answers of up to 200 tokens plainly and under each scheme (temperature 1, top-p 0.95, one
 //! key for each scheme), once for all tests of this file.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rand_chacha::ChaCha8Rng;
 use taggant_core::schemes::{self, Definition, Parameters};
 use taggant_core::{LeafKey, Mark, Record, Role, TokenizerId};
 use taggant_detector::stats::gamma_tail;
 use taggant_detector::{Collector, Detector, Passage, Response, Source, Units, Verdict, detect};
-use taggant_models::{Exchange, Limits, Model, generate, score, score_with};
+use taggant_models::{Exchange, Limits, Model, generate, log_sum_exp, score};
 use taggant_tests::{below, campaign_key, corpora, model, rng, stats};
 use taggant_text::{edits, fold};
 use taggant_watermark::{Sampler, Sampling, Stream};
 
 const ANSWERS: usize = 140;
 const LENGTH: usize = 200;
+/// Answers whose entropies are kept: summing a distribution in f64 costs as much as the model itself.
+const WEIGHED: usize = 16;
 const SAMPLING: Sampling = Sampling {
     temperature: 1.0,
     top_k: 0,
@@ -28,6 +30,10 @@ struct Arm {
     key: LeafKey,
     record: Record,
     answers: Vec<Vec<u32>>,
+    /// ln p of each token of each answer, as the writer saw it.
+    log_probabilities: Vec<Vec<f64>>,
+    /// Entropy of each next-token distribution of the first answers, in nats.
+    entropies: Vec<Vec<f64>>,
 }
 
 /// Plain text, then one arm for each scheme.
@@ -45,24 +51,54 @@ fn arms() -> &'static [Arm] {
                     Parameters::new(scheme.map_or("gumbel", |scheme| scheme.id), &[]).unwrap();
                 let record = Record::new(parameters, 2, &[&key], id).unwrap();
                 let mark = scheme.map(|_| Arc::new(Mark::new(&record, &[&key]).unwrap()));
-                let answers = write(&model::prompts(ANSWERS), LENGTH, mark.as_ref(), 48, 2);
+                let seen: Vec<Mutex<Seen>> = (0..ANSWERS).map(|_| Mutex::default()).collect();
+                let look = |row: usize, token: u32, logits: &[f32]| {
+                    let mut seen = seen[row].lock().unwrap();
+                    seen.log_probabilities
+                        .push(f64::from(logits[token as usize]) - log_sum_exp(logits));
+                    if row < WEIGHED {
+                        seen.entropies.push(entropy(logits));
+                    }
+                };
+                let prompts = model::prompts(ANSWERS);
+                let answers = write(&prompts, LENGTH, mark.as_ref(), 48, 2, &look);
+                // The stop token was seen too, and is not in the answer.
+                let (mut log_probabilities, mut entropies) = (Vec::new(), Vec::new());
+                for (seen, answer) in seen.into_iter().zip(&answers) {
+                    let mut seen = seen.into_inner().unwrap();
+                    seen.log_probabilities.truncate(answer.len());
+                    seen.entropies.truncate(answer.len());
+                    log_probabilities.push(seen.log_probabilities);
+                    entropies.push(seen.entropies);
+                }
                 Arm {
                     scheme,
                     key,
                     record,
                     answers,
+                    log_probabilities,
+                    entropies,
                 }
             })
             .collect()
     })
 }
 
+/// What was seen of an answer while it was written.
+#[derive(Default)]
+struct Seen {
+    log_probabilities: Vec<f64>,
+    entropies: Vec<f64>,
+}
+
+/// Answers to `prompts`; `look` sees each row's tokens in order, with the logits they were chosen from.
 fn write(
     prompts: &[Vec<u32>],
     length: usize,
     mark: Option<&Arc<Mark>>,
     batch: usize,
     threads: usize,
+    look: &(impl Fn(usize, u32, &[f32]) + Sync),
 ) -> Vec<Vec<u32>> {
     let vocabulary = model::tokenizer().vocabulary();
     let chooser = |row: usize| {
@@ -73,7 +109,11 @@ fn write(
         };
         let mut own: ChaCha8Rng = rng(31);
         own.set_stream(row as u64);
-        Ok(move |logits: &[f32]| sampler.select(&mut stream, &logits[..vocabulary], &mut own))
+        Ok(move |logits: &[f32]| {
+            let token = sampler.select(&mut stream, &logits[..vocabulary], &mut own)?;
+            look(row, token, logits);
+            Ok(token)
+        })
     };
     let mut answers = vec![Vec::new(); prompts.len()];
     let limits = Limits::new(length).with_batch(batch).with_threads(threads);
@@ -193,20 +233,10 @@ fn plain_text_and_other_schemes_marks_are_not_taken_for_the_mark() {
 /// answers (delete-one jackknife). n ≥ 20,000 tokens each, two-sided alpha 1e-6 (|z| < 4.9), seed 30. The green list must be seen to differ.
 #[test]
 fn perplexity_of_the_distortion_free_schemes_is_that_of_plain_text() {
-    let prompts = model::prompts(ANSWERS);
     let surprise = |arm: &Arm| -> (f64, f64, usize) {
-        let exchanges: Vec<Exchange<'_>> = prompts
-            .iter()
-            .zip(&arm.answers)
-            .map(|(prompt, response)| Exchange { prompt, response })
+        let rows: Vec<(f64, f64)> = (arm.log_probabilities.iter())
+            .map(|own| (-own.iter().sum::<f64>(), own.len() as f64))
             .collect();
-        let mut rows = Vec::new();
-        score(model::model() as &dyn Model, &exchanges, 2, |scored| {
-            let sum: f64 = scored.log_probabilities.iter().sum();
-            rows.push((-sum, scored.log_probabilities.len() as f64));
-            Ok(())
-        })
-        .unwrap();
         let (sum, tokens) = rows
             .iter()
             .fold((0.0, 0.0), |total, row| (total.0 + row.0, total.1 + row.1));
@@ -241,6 +271,22 @@ fn perplexity_of_the_distortion_free_schemes_is_that_of_plain_text() {
         } else {
             assert!(z.abs() < 4.9, "{}: {z}", scheme.id);
         }
+    }
+}
+
+/// Reading an answer gives, to the last bit, the probabilities it was written with.
+#[test]
+fn scores_are_those_of_the_writer() {
+    let prompts = model::prompts(4);
+    for arm in arms() {
+        let exchanges: Vec<Exchange<'_>> = (prompts.iter().zip(&arm.answers))
+            .map(|(prompt, response)| Exchange { prompt, response })
+            .collect();
+        score(model::model() as &dyn Model, &exchanges, 2, |scored| {
+            assert_eq!(scored.log_probabilities, arm.log_probabilities[scored.row]);
+            Ok(())
+        })
+        .unwrap();
     }
 }
 
@@ -358,33 +404,11 @@ fn a_marked_passage_in_a_long_human_document_is_found_with_its_boundaries() {
 /// Entropy weights from a key-independent model (the writer itself, told nothing of the key): more evidence from the same text.
 #[test]
 fn entropy_weights_gain_evidence_and_keep_innocent_text_innocent() {
-    let prompts = model::prompts(16);
     for (scheme, arm) in marked() {
-        for (answers, is_marked) in [(&arm.answers, true), (&arms()[0].answers, false)] {
-            let exchanges: Vec<Exchange<'_>> = prompts
-                .iter()
-                .zip(answers)
-                .map(|(prompt, response)| Exchange { prompt, response })
-                .collect();
-            let mut entropies = vec![Vec::new(); exchanges.len()];
-            score_with(
-                model::model() as &dyn Model,
-                &exchanges,
-                2,
-                |_| Ok(Vec::new()),
-                |found: &mut Vec<f64>, _, logits| {
-                    found.push(entropy(logits));
-                    Ok(())
-                },
-                |row, found| {
-                    entropies[row] = found;
-                    Ok(())
-                },
-            )
-            .unwrap();
+        for (text, is_marked) in [(arm, true), (&arms()[0], false)] {
             let mut weighted = Collector::new(&arm.record, Role::Campaign, None).unwrap();
             let mut plain = Collector::new(&arm.record, Role::Campaign, None).unwrap();
-            for (tokens, entropies) in answers.iter().zip(&entropies) {
+            for (tokens, entropies) in text.answers.iter().zip(&text.entropies[..WEIGHED]) {
                 let response = Response::ids(tokens);
                 weighted
                     .add_weighted(&response, |before| {
@@ -426,15 +450,15 @@ fn a_row_does_not_depend_on_its_batch_or_its_thread() {
     let alone: Vec<_> = prompts
         .iter()
         .enumerate()
-        .map(|(row, _)| write(&prompts[row..=row], 24, Some(&mark), 1, 1))
+        .map(|(row, _)| write(&prompts[row..=row], 24, Some(&mark), 1, 1, &|_, _, _| ()))
         .collect();
     // Each row alone draws with the first row's random numbers, so only the first can be compared with a batch.
     for (batch, threads) in [(1, 1), (3, 1), (8, 2), (9, 1)] {
-        let together = write(&prompts, 24, Some(&mark), batch, threads);
+        let together = write(&prompts, 24, Some(&mark), batch, threads, &|_, _, _| ());
         assert_eq!(together[0], alone[0][0], "batch {batch}, {threads} threads");
         assert_eq!(
             together,
-            write(&prompts, 24, Some(&mark), 2, 2),
+            write(&prompts, 24, Some(&mark), 2, 2, &|_, _, _| ()),
             "batch {batch}, {threads} threads"
         );
     }

@@ -1,7 +1,9 @@
-//! `case example | signer | seal | draw`: a test planned, sealed, and its chance settled afterwards.
+//! `case example | signer | seal | draw | analyse | bundle | verify | report`: a test planned, sealed, its chance settled afterwards, and what came of it.
 
 mod analysis;
 mod bundle;
+mod report;
+mod self_test;
 
 use std::io::Read;
 use std::path::Path;
@@ -38,6 +40,7 @@ pub(crate) fn run(command: &Case) -> Result<Answer> {
         Case::Analyse(args) => bundle::analyse(args),
         Case::Bundle { folder, signer } => bundle::seal(folder, signer),
         Case::Verify { folder, json } => bundle::verify(folder, *json),
+        Case::Report(args) => report::run(args),
     }
 }
 

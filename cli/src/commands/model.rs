@@ -1,22 +1,49 @@
-//! `model pull`.
+//! `model pull | tokenizer`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use taggant_core::ErrorKind;
+use taggant_evidence::Digest;
 use taggant_models::{Progress, pull};
+use taggant_text::{Gguf, Tokenizer};
 
 use crate::Answer;
 use crate::args::Model;
 use crate::failure::{Failure, Result};
+use crate::files::Output;
 use crate::marks;
 use crate::output::say;
 use crate::progress;
 
 pub(crate) fn run(command: &Model) -> Result<Answer> {
-    let Model::Pull { name } = command;
-    let path = fetch(name)?;
-    say(&format!("{}: ready", path.display()));
+    match command {
+        Model::Pull { name } => {
+            let path = fetch(name)?;
+            say(&format!("{}: ready", path.display()));
+        }
+        Model::Tokenizer { model, out } => tokenizer(model, out)?,
+    }
     Ok(Answer::Yes)
+}
+
+/// Writes what a GGUF file says of its tokenizer.
+fn tokenizer(model: &str, out: &Path) -> Result<()> {
+    let whole = Gguf::open(marks::resolve(model)?)?;
+    let own = whole.only(|key| key.starts_with("tokenizer."));
+    let tokenizer = Tokenizer::from_gguf(&own)?;
+    let mut bytes = Vec::new();
+    own.write_with(&mut bytes, [])
+        .map_err(|error| Failure::io(out, &error))?;
+    let mut output = Output::fresh(out)?;
+    output.bytes(&bytes)?;
+    output.finish()?;
+    say(&format!(
+        "{}: {} tokens, digest {}",
+        out.display(),
+        tokenizer.vocabulary(),
+        Digest::from(tokenizer.digest())
+    ));
+    Ok(())
 }
 
 /// Puts a model into the cache, with a bar, and returns its path. Returns at once when it is there.

@@ -5,6 +5,7 @@
 mod check;
 mod folder;
 mod order;
+mod stock;
 mod verify;
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,8 @@ use crate::statement::{Predicate, Subject, state};
 
 pub use check::{Check, Outcome, Status};
 pub use folder::{Folder, MAX_BYTES, MAX_DEPTH, MAX_FILES, Proofs};
-pub use verify::{Answer, Proven, verify};
+pub use stock::{STOCK, stock_lines};
+pub use verify::{Answer, Proven, Times, verify};
 
 /// The signed list of a bundle's files.
 pub const MANIFEST: &str = "manifest.dsse.json";
@@ -26,6 +28,8 @@ pub const SUMS: &str = "manifest-sha256.txt";
 pub const EPOCH: &str = "commitment/epoch.json";
 /// The mark record.
 pub const RECORD: &str = "mark/record.json";
+/// The tokenizer that the mark record names, where it is in the bundle: a GGUF file or a `tokenizer.json`.
+pub const TOKENIZERS: [&str; 2] = ["mark/tokenizer.gguf", "mark/tokenizer.json"];
 /// The sealed plan.
 pub const PLAN: &str = "plan/plan.dsse.json";
 /// The prompts that were drawn from.

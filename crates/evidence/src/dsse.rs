@@ -79,6 +79,11 @@ impl Envelope {
         self.signatures.iter().map(|(_, signature)| &signature[..])
     }
 
+    /// The signatures' key ids, which are hints and no more.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.signatures.iter().map(|(id, _)| id.as_str())
+    }
+
     /// Those of `keys` that signed, each once. Key ids in the envelope are not believed: every key is tried.
     #[must_use]
     pub fn signers<'a>(&self, keys: &'a [PublicKey]) -> Vec<&'a PublicKey> {

@@ -521,9 +521,9 @@ class Bundle:
         need(paths == [f"{epoch[2]}/control/{number:04}" for number in range(CONTROL_KEYS)], f"{CONTROLS}: not the epoch's control keys, by number")
         need(len(paths) >= plan[0]["controls"]["keys"], f"{CONTROLS}: too few")
 
-    def order(self, commitment, sealed, ready, story, collected):
+    def order(self, commitment, sealed, ready, story, collected, opened):
         first = story["first"] if story["first"] is not None else story["last"]
-        events = [("commitment", commitment[0], 0), ("plan", sealed[0], 0), ("round", ready[0], 0), ("first-query", first, 1), ("last-line", story["last"], 1), ("transcript", collected[0], 0)]
+        events = [("commitment", commitment[0], 0), ("plan", sealed[0], 0), ("round", ready[0], 0), ("first-query", first, 1), ("last-line", story["last"], 1), ("transcript", collected[0], 0)] + ([("reveal", opened[0], 0)] if opened else [])
         for place, (after, later, word) in enumerate(events):
             for before, earlier, other in events[:place]:
                 need(earlier <= later + (SKEW if word != other else 0), f"{before}-{after}")
@@ -537,6 +537,9 @@ class Bundle:
         commitment = self.check("commitment.anchored", self.anchored, EPOCH)
         sealed = self.check("plan.anchored", self.anchored, PLAN)
         collected = self.check("transcript.anchored", self.anchored, TRANSCRIPT)
+        opened = None
+        if any(name.startswith(f"{KEYS}.") for name in self.names):
+            opened = self.check("reveal.anchored", self.anchored, KEYS)
         ready = self.check("plan.ready", self.ready, plan, sealed)
         rows = self.check("draw.asked", self.asked, plan, ready)
         story = self.check("transcript.chain", self.chain)
@@ -549,7 +552,7 @@ class Bundle:
         epoch = self.check("commitment.epoch", self.epoch)
         self.check("reveal.keys", self.keys, plan, epoch)
         self.check("reveal.controls", self.controls, plan, epoch)
-        self.check("order", self.order, commitment, sealed, ready, story, collected)
+        self.check("order", lambda *events: self.order(*events, opened), commitment, sealed, ready, story, collected)
         return self.results
 
 

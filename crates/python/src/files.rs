@@ -77,10 +77,14 @@ pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
     whole(path, file, text)
 }
 
-/// Writes a file that others may read, in place of one that is there.
+/// Writes a file that others may read, in place of one that is there, which stays until the new one is whole.
 pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
-    let file = File::create(path).map_err(|error| failed(path, error))?;
-    whole(path, file, text)
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = Path::new(&partial);
+    let file = File::create(partial).map_err(|error| failed(partial, error))?;
+    whole(partial, file, text)?;
+    fs::rename(partial, path).map_err(|error| failed(path, error))
 }
 
 /// All of `text` and a line's end, on the disk; a file that could not be finished is taken away again.

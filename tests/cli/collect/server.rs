@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 pub(crate) enum Act {
     /// Answers with what it was asked.
     Answer,
-    /// Answers with this text.
-    Say(String),
+    /// Answers with this text of so many tokens.
+    Say(String, u64),
     /// This status, these headers, this body.
     Status(u16, &'static str, &'static str),
     /// Half an answer.
@@ -105,7 +105,7 @@ fn serve(
     let answer = answer(&got);
     let (status, headers, body) = match act(number, &got) {
         Act::Answer => (200, "x-request-id: loopback\r\n", answer),
-        Act::Say(text) => (200, "", said(&text)),
+        Act::Say(text, tokens) => (200, "", said(&text, tokens)),
         Act::Status(status, headers, body) => (status, headers, body.to_owned()),
         Act::CutOff => {
             let _ = write!(
@@ -141,15 +141,15 @@ fn answer(got: &Got) -> String {
         request["messages"][0]["content"].as_str().unwrap_or("?"),
         request["seed"]
     );
-    said(&text)
+    said(&text, 8)
 }
 
 /// The body of an answer.
-fn said(text: &str) -> String {
+fn said(text: &str, tokens: u64) -> String {
     json!({
         "id": "x",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 5, "completion_tokens": 8},
+        "usage": {"prompt_tokens": 5, "completion_tokens": tokens},
     })
     .to_string()
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use taggant_core::LeafKey;
-use taggant_detector::stats::{PValue, Rank, holm};
+use taggant_detector::stats::{PValue, Rank, holm, uniformity};
 use taggant_detector::{Collector, Response, Scored, Source, Units};
 use taggant_evidence::bundle::{Answer, Proven};
 use taggant_evidence::plan::{Mode, Stopping, Test};
@@ -18,7 +18,7 @@ const BINS: usize = 13;
 
 /// What came out.
 #[derive(Serialize)]
-struct Analysis<'a> {
+pub(super) struct Analysis<'a> {
     format: &'static str,
     case: &'a str,
     plan: Digest,
@@ -27,47 +27,64 @@ struct Analysis<'a> {
     /// How the transcript ended: as planned only if it is complete.
     ended: Ending,
     /// Tests whose p-values are held together: suspects × keys.
-    family: usize,
-    suspects: Vec<Suspect<'a>>,
+    pub(super) family: usize,
+    pub(super) suspects: Vec<Suspect<'a>>,
 }
 
 #[derive(Serialize)]
-struct Suspect<'a> {
-    id: &'a str,
-    answers: u64,
+pub(super) struct Suspect<'a> {
+    pub(super) id: &'a str,
+    pub(super) answers: u64,
     withheld: u64,
-    units: u64,
-    keys: Vec<Key>,
-    controls: Controls,
+    pub(super) units: u64,
+    pub(super) keys: Vec<Key>,
+    pub(super) controls: Controls,
 }
 
 #[derive(Serialize)]
-struct Key {
-    commitment: Digest,
+pub(super) struct Key {
+    pub(super) commitment: Digest,
     score: Number,
     mean: Number,
     deviation: Number,
-    /// Standard deviations of a unit.
-    effect: Number,
-    log10_p: LogP,
-    method: &'static str,
-    log10_p_holm: LogP,
+    /// Standard deviations of a unit, and an interval that covers 95 %.
+    pub(super) effect: Number,
+    pub(super) effect_low: Number,
+    pub(super) effect_high: Number,
+    pub(super) log10_p: LogP,
+    pub(super) method: &'static str,
+    pub(super) log10_p_holm: LogP,
     /// Control keys that score at least as much.
-    at_least: u64,
+    pub(super) at_least: u64,
     log10_p_rank: LogP,
-    below_alpha: bool,
+    pub(super) below_alpha: bool,
 }
 
 /// How the control keys score on the same text.
 #[derive(Serialize)]
-struct Controls {
-    keys: u64,
+pub(super) struct Controls {
+    pub(super) keys: u64,
     /// How many have −log10 p in [0, ½), [½, 1), … and at least 6.
-    histogram: Vec<u64>,
+    pub(super) histogram: Vec<u64>,
+    /// Whether their p-values are uniform, as those of keys must be that the text knows nothing of (Kolmogorov and Smirnov).
+    pub(super) log10_p_uniform: LogP,
+    /// How many would be findings: p at most alpha over the family.
+    pub(super) findings: u64,
+}
+
+impl Analysis<'_> {
+    /// The file.
+    pub(super) fn text(&self) -> Result<String, String> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        Ok(text + "\n")
+    }
 }
 
 /// Runs the plan's primary test.
-pub(super) fn analyse(proven: &Proven<'_>, tokenizer: Tokenizer) -> Result<String, String> {
+pub(super) fn analyse<'a>(
+    proven: &Proven<'a>,
+    tokenizer: &Tokenizer,
+) -> Result<Analysis<'a>, String> {
     let plan = proven.plan.plan();
     if plan.primary.mode != Mode::Closed
         || plan.primary.statistic != "plain"
@@ -132,6 +149,8 @@ pub(super) fn analyse(proven: &Proven<'_>, tokenizer: Tokenizer) -> Result<Strin
     let p_values: Vec<PValue> = tested.map(|scored| scored.p_value).collect();
     let mut adjusted = holm(&p_values).into_iter();
     let alpha = plan.error.alpha.value();
+    #[expect(clippy::cast_precision_loss, reason = "suspects and keys are few")]
+    let least_alpha = alpha / p_values.len().max(1) as f64;
     let suspects = plan
         .suspects
         .iter()
@@ -147,15 +166,12 @@ pub(super) fn analyse(proven: &Proven<'_>, tokenizer: Tokenizer) -> Result<Strin
                 keys: keys
                     .map(|((scored, key), adjusted)| scores.key(scored, key, adjusted, alpha))
                     .collect::<taggant_core::Result<_>>()?,
-                controls: Controls {
-                    keys: scores.controls.len() as u64,
-                    histogram: histogram(&scores.controls),
-                },
+                controls: scores.controls(least_alpha)?,
             })
         })
         .collect::<taggant_core::Result<_>>()
         .map_err(words)?;
-    let analysis = Analysis {
+    Ok(Analysis {
         format: FORMAT,
         case: &plan.case,
         plan: proven.plan.digest(),
@@ -164,9 +180,7 @@ pub(super) fn analyse(proven: &Proven<'_>, tokenizer: Tokenizer) -> Result<Strin
         ended: proven.ended(),
         family: p_values.len(),
         suspects,
-    };
-    let text = serde_json::to_string_pretty(&analysis).map_err(|error| error.to_string())?;
-    Ok(text + "\n")
+    })
 }
 
 /// What one suspect's units say of all keys.
@@ -208,12 +222,21 @@ impl Scores {
         let rank = Rank::of(scored.score, &others);
         let excess = scored.score - self.mean;
         let spread = self.deviation * self.effective.sqrt();
+        let effect = if spread > 0.0 { excess / spread } else { 0.0 };
+        // The standard error of a mean of so many units.
+        let error = if self.effective > 0.0 {
+            1.96 / self.effective.sqrt()
+        } else {
+            0.0
+        };
         Ok(Key {
             commitment: key.commitment().into(),
             score: Number::down(scored.score)?,
             mean: Number::up(self.mean)?,
             deviation: Number::up(self.deviation)?,
-            effect: Number::down(if spread > 0.0 { excess / spread } else { 0.0 })?,
+            effect: Number::down(effect)?,
+            effect_low: Number::down(effect - error)?,
+            effect_high: Number::up(effect + error)?,
             log10_p: LogP::up(scored.p_value.log10())?,
             method: if self.exact {
                 "exact tail"
@@ -224,6 +247,20 @@ impl Scores {
             at_least: rank.at_least,
             log10_p_rank: LogP::up(rank.p_value().log10())?,
             below_alpha: adjusted.get() <= alpha,
+        })
+    }
+}
+
+impl Scores {
+    /// What is told of the control keys; `alpha` is what a finding among so many tests needs at the least.
+    fn controls(&self, alpha: f64) -> taggant_core::Result<Controls> {
+        let p: Vec<f64> = self.controls.iter().map(|key| key.p_value.get()).collect();
+        Ok(Controls {
+            keys: p.len() as u64,
+            histogram: histogram(&self.controls),
+            // Text without a unit scores nothing under any key.
+            log10_p_uniform: LogP::up(uniformity(&p).max(1e-300).log10())?,
+            findings: p.iter().filter(|p| **p <= alpha).count() as u64,
         })
     }
 }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use taggant_evidence::bundle::{
-    self, ANALYSIS, Contents, Folder, MANIFEST, PLAN, Proven, SUMS, Status,
+    self, ANALYSIS, Contents, Folder, MANIFEST, PLAN, Proven, STOCK, SUMS, Status, TOKENIZERS,
 };
 use taggant_evidence::plan::MAX_PLAN;
 use taggant_evidence::{Plan, SealedPlan};
+use taggant_text::Tokenizer;
 
 use super::analysis;
 use crate::Answer;
@@ -30,7 +31,7 @@ pub(super) fn analyse(args: &CaseFolder) -> Result<Answer> {
     }
     let mut text = None;
     let outcome = bundle::verify(&folder, &anchor::trust(&args.trust)?, |proven| {
-        let result = analysis::analyse(proven, tokenizer(args)?)?;
+        let result = analysis::analyse(proven, &tokenizer(args, &folder)?)?.text()?;
         Ok(text.insert(result).clone())
     });
     let Some(text) = text else {
@@ -77,6 +78,10 @@ pub(super) fn seal(path: &Path, signers: &[PathBuf]) -> Result<Answer> {
         case: case.clone(),
         plan: plan.digest(),
     };
+    let mut output = Output::create(&path.join(STOCK))?;
+    output.bytes(bundle::stock_lines(&folder, &signers)?.as_bytes())?;
+    output.finish()?;
+    let folder = Folder::open(path)?;
     let sealed = contents.seal(&folder, &signers)?;
     for (name, text) in [(SUMS, &sealed.sums), (MANIFEST, &sealed.manifest)] {
         let mut output = Output::fresh(&path.join(name))?;
@@ -97,7 +102,7 @@ pub(super) fn verify(args: &CaseFolder, json: bool) -> Result<Answer> {
     let folder = Folder::open(&args.folder)?;
     let trust = anchor::trust(&args.trust)?;
     let outcome = bundle::verify(&folder, &trust, |proven: &Proven<'_>| {
-        analysis::analyse(proven, tokenizer(args)?)
+        analysis::analyse(proven, &tokenizer(args, &folder)?)?.text()
     });
     let status = outcome.status();
     let overall = match status {
@@ -125,18 +130,26 @@ pub(super) fn verify(args: &CaseFolder, json: bool) -> Result<Answer> {
     })
 }
 
-fn tokenizer(args: &CaseFolder) -> std::result::Result<taggant_text::Tokenizer, String> {
-    let Some(name) = &args.tokenizer else {
-        return Err(
-            "texts are read with the tokenizer that the mark record names; give --tokenizer"
-                .to_owned(),
-        );
-    };
+/// The tokenizer that is given, or the bundle's own. Whether it is the one that the mark record names is the analysis's to say.
+pub(super) fn tokenizer(
+    args: &CaseFolder,
+    folder: &Folder,
+) -> std::result::Result<Tokenizer, String> {
     let words = |failure: Failure| match failure {
         Failure::Told { message, .. } => message,
         Failure::BrokenPipe => "broken pipe".to_owned(),
     };
-    marks::resolve(name)
-        .and_then(|path| marks::open_tokenizer(&path))
-        .map_err(words)
+    if let Some(name) = &args.tokenizer {
+        return marks::resolve(name)
+            .and_then(|path| marks::open_tokenizer(&path))
+            .map_err(words);
+    }
+    let own = TOKENIZERS.into_iter().find(|name| folder.has(name));
+    let Some(own) = own else {
+        return Err(format!(
+            "texts are read with the tokenizer that the mark record names, and there is no {}; give --tokenizer",
+            TOKENIZERS.join(" and no ")
+        ));
+    };
+    marks::open_tokenizer(&args.folder.join(own)).map_err(words)
 }

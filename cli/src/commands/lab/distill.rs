@@ -61,10 +61,12 @@ const QUICK: Sizes = Sizes {
 
 pub(super) fn run(args: &LabDistill) -> Result<Answer> {
     let sizes = if args.quick { QUICK } else { FULL };
+    let students = suspects::chosen(&args.students, sizes.all)?;
     let mut bench = Bench::open(&args.out)?;
     let model = model(&args.model)?;
     let lab = Lab {
         sizes,
+        students,
         model: &model,
         seed: args.seed,
     };
@@ -108,6 +110,8 @@ fn model(name: &str) -> Result<String> {
 
 struct Lab<'a> {
     sizes: Sizes,
+    /// Those to be trained and examined.
+    students: Vec<&'static suspects::Student>,
     model: &'a str,
     seed: u64,
 }

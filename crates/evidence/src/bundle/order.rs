@@ -55,6 +55,7 @@ mod tests {
             "first-query",
             "last-line",
             "transcript",
+            "reveal",
         ];
         let events: Vec<Event> = (1..)
             .zip(names)

@@ -7,14 +7,14 @@ mod plan;
 
 use taggant_core::{LeafKey, Record};
 
-use self::collected::{Seen, Walked, chain, complete, ended, shown, signed, under_plan, walk};
+use self::collected::{Seen, chain, complete, ended, shown, signed, under_plan, walk};
 use self::files::{anchored, listed, manifest};
 use self::keys::{controls, epoch, keys};
 use self::plan::{asked, plan, ready, record};
 use super::check::Outcome;
 use super::folder::{Folder, is_seal};
 use super::order::{Event, in_order};
-use super::{ANALYSIS, EPOCH, MANIFEST, PLAN, SUMS, TRANSCRIPT};
+use super::{ANALYSIS, EPOCH, MANIFEST, PLAN, REVEAL, SUMS, TRANSCRIPT};
 use crate::anchors::Anchors;
 use crate::asked::Asked;
 use crate::plan::SealedPlan;
@@ -36,7 +36,32 @@ pub struct Proven<'a> {
     pub keys: &'a [LeafKey],
     /// The control keys, in the order of their numbers.
     pub controls: &'a [LeafKey],
+    /// When what happened.
+    pub times: Times,
+    /// Who asked, by the name of the key that signed the transcript.
+    pub collector: &'a str,
+    /// Attempts on record.
+    pub attempts: u64,
     ended: Ending,
+}
+
+/// When what happened, as authorities, beacon and log vouch for it; the queries by the collector's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// The keys were committed to.
+    pub commitment: Time,
+    /// The plan was sealed.
+    pub plan: Time,
+    /// The beacon's round.
+    pub round: Time,
+    /// The first request was about to leave.
+    pub first_query: Time,
+    /// The transcript's last line.
+    pub last_line: Time,
+    /// The transcript was signed.
+    pub transcript: Time,
+    /// The tested keys were opened; none where nothing vouches for it.
+    pub reveal: Option<Time>,
 }
 
 /// An answer of a suspect.
@@ -100,6 +125,10 @@ pub fn verify(
     let commitment = outcome.keep("commitment.anchored", anchored(folder, trust, EPOCH));
     let sealed = outcome.keep("plan.anchored", anchored(folder, trust, PLAN));
     let collected = outcome.keep("transcript.anchored", anchored(folder, trust, TRANSCRIPT));
+    let proofs = format!("{REVEAL}.");
+    let opened = (folder.names().any(|name| name.starts_with(&proofs)))
+        .then(|| outcome.keep("reveal.anchored", anchored(folder, trust, REVEAL)))
+        .flatten();
     let ready = outcome.run("plan.ready", plan.zip(sealed.as_ref()), |(plan, sealed)| {
         ready(trust, plan, sealed)
     });
@@ -132,20 +161,22 @@ pub fn verify(
     let controls = outcome.run("reveal.controls", committed, |(plan, epoch)| {
         controls(folder, plan, epoch)
     });
-    let times =
-        (commitment.as_ref().and_then(Anchors::time)).zip(sealed.as_ref().and_then(Anchors::time));
-    let times = times.zip(
-        ready
-            .as_ref()
-            .zip(collected.as_ref().and_then(Anchors::time)),
-    );
-    outcome.run(
-        "order",
-        times.zip(walked),
-        |(((commitment, sealed), (ready, collected)), walked)| {
-            order([commitment, sealed, ready.round], walked, collected)
-        },
-    );
+    let times = (|| {
+        let walked = walked?;
+        let transcript = collected.as_ref()?.time()?;
+        let span = walked.outcome.summary.times;
+        let last_line = span.map_or(transcript, |(_, last)| last);
+        Some(Times {
+            commitment: commitment.as_ref()?.time()?,
+            plan: sealed.as_ref()?.time()?,
+            round: ready.as_ref()?.round,
+            first_query: walked.first.unwrap_or(last_line),
+            last_line,
+            transcript,
+            reveal: opened.as_ref().and_then(Anchors::time),
+        })
+    })();
+    outcome.run("order", times.as_ref(), order);
 
     let proven = (|| {
         Some(Proven {
@@ -155,6 +186,9 @@ pub fn verify(
             record: record.as_ref()?,
             keys: keys.as_ref()?,
             controls: controls.as_ref()?,
+            times: times?,
+            collector: walked?.outcome.story.opened()?.collector.as_str(),
+            attempts: walked?.outcome.story.attempts(),
             ended: ended(walked?),
         })
         // Suspects, prompts and answers are numbered as the plan has them, and prompts are those that were asked.
@@ -179,28 +213,22 @@ fn told(error: taggant_core::Error) -> String {
     error.to_string()
 }
 
-fn order(proven: [Time; 3], walked: &Walked, collected: Time) -> Found<()> {
-    let [commitment, plan, round] = proven;
-    let last = walked
-        .outcome
-        .summary
-        .times
-        .map_or(collected, |(_, last)| last);
-    let first = walked.first.unwrap_or(last);
+fn order(times: &Times) -> Found<()> {
     let event = |name, time, own_word| Event {
         name,
         time,
         own_word,
     };
-    in_order(&[
-        event("commitment", commitment, false),
-        event("plan", plan, false),
-        event("round", round, false),
-        event("first-query", first, true),
-        event("last-line", last, true),
-        event("transcript", collected, false),
-    ])
-    .map(|told| ((), told))
+    let mut events = vec![
+        event("commitment", times.commitment, false),
+        event("plan", times.plan, false),
+        event("round", times.round, false),
+        event("first-query", times.first_query, true),
+        event("last-line", times.last_line, true),
+        event("transcript", times.transcript, false),
+    ];
+    events.extend(times.reveal.map(|time| event("reveal", time, false)));
+    in_order(&events).map(|told| ((), told))
 }
 
 fn analysis(folder: &Folder, recomputed: &str) -> Found<()> {

@@ -1,5 +1,6 @@
 //! A header in bytes.
 
+use std::collections::HashMap;
 use std::io::{Result, Write};
 
 use super::{Array, Gguf, MAGIC, Value};
@@ -21,6 +22,19 @@ impl Gguf {
             self.metadata.push((key.to_owned(), value));
         }
         self
+    }
+
+    /// The same header with the entries whose key is kept, and without tensors.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let none = Self {
+            version: self.version,
+            metadata: Vec::new(),
+            index: HashMap::new(),
+            tensors: Vec::new(),
+        };
+        let kept = self.metadata.iter().filter(|(key, _)| keep(key));
+        kept.fold(none, |header, (key, value)| header.with(key, value.clone()))
     }
 
     /// Writes this header's metadata and a table of other tensors, up to the first byte of the first tensor: names and dimensions, the

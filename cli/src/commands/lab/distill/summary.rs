@@ -55,8 +55,9 @@ pub(super) fn write(lab: &Lab<'_>, bench: &Bench) -> Result<()> {
         dots: false,
     };
     text(&bench.path("twins.svg"), &figure.to_svg()?)?;
-    if sizes.mixture > 0 {
-        text(&bench.path("windows.svg"), &windows(lab, bench)?.to_svg()?)?;
+    let effects = windows(lab, bench)?;
+    if !effects.lines.is_empty() {
+        text(&bench.path("windows.svg"), &effects.to_svg()?)?;
     }
     Ok(())
 }

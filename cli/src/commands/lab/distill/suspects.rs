@@ -6,7 +6,7 @@ use taggant_text::edits::edit_words;
 use super::bench::Bench;
 use super::serve::SAMPLING;
 use super::{Lab, prompts};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 /// What a student is before it is trained.
 #[derive(Clone, Copy)]
@@ -48,7 +48,7 @@ const fn suspect(name: &'static str, controls: bool) -> Suspect {
     }
 }
 
-/// Students of the quick size.
+/// Students of the quick size: the first ones.
 const QUICK: usize = 2;
 
 pub(super) const STUDENTS: [Student; 7] = [
@@ -113,6 +113,21 @@ pub(super) const STUDENTS: [Student; 7] = [
     },
 ];
 
+/// The students of these names, or all of the size where none is named.
+pub(super) fn chosen(names: &[String], all: bool) -> Result<Vec<&'static Student>> {
+    let known = &STUDENTS[..if all { STUDENTS.len() } else { QUICK }];
+    if let Some(name) =
+        (names.iter()).find(|name| known.iter().all(|student| student.name != **name))
+    {
+        let known: Vec<_> = known.iter().map(|student| student.name).collect();
+        return Err(Failure::new(format!("no student `{name}`"))
+            .hint(format!("of this size there are {}", known.join(", "))));
+    }
+    let is_chosen =
+        |student: &&Student| names.is_empty() || names.iter().any(|name| name == student.name);
+    Ok(known.iter().filter(is_chosen).collect())
+}
+
 /// How suspects are asked: near their most probable answer, which is where memory shows.
 const ASKING: &str = "--temperature 0.3";
 
@@ -128,21 +143,26 @@ impl Lab<'_> {
         self.sets(bench)?;
         self.questions(bench)?;
         self.reference(bench)?;
-        for student in &STUDENTS[..if self.sizes.all {
-            STUDENTS.len()
-        } else {
-            QUICK
-        }] {
+        for student in &self.students {
             let Student {
                 name,
                 set,
                 start,
                 how,
                 ..
-            } = *student;
+            } = **student;
             let model = match start {
                 Start::Teacher => self.model.to_owned(),
-                Start::Student(other) => format!("{other}.gguf"),
+                Start::Student(other) => {
+                    let other_file = format!("{other}.gguf");
+                    if !bench.has(&other_file) {
+                        return Err(Failure::new(format!(
+                            "{name} starts as {other}, which is not trained yet"
+                        ))
+                        .hint(format!("give --students {other},{name}")));
+                    }
+                    other_file
+                }
             };
             bench.run(
                 &format!("{name}.gguf"),

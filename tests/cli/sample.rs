@@ -1,0 +1,458 @@
+//! The sample case under `tests/cases`: made by the command itself, verified as anyone would, and changed in every way.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+use taggant_evidence::Digest;
+
+use crate::bundle::{close, leaf, list, prove, python, quick};
+use crate::case::{now, office};
+use crate::collect::server::{Act, Server};
+use crate::{Desk, rows};
+
+const TASKS: [&str; 8] = [
+    "Explain to a child how {} work.",
+    "Give one useful tip about {}.",
+    "Write the opening line of a story about {}.",
+    "Describe {} to someone who has never seen any.",
+    "Why do people care about {}?",
+    "What is the best season for {}, and why?",
+    "Invent a proverb about {}.",
+    "What tools does one need for {}?",
+];
+const TOPICS: [&str; 7] = [
+    "bridges",
+    "kites",
+    "clocks",
+    "gardens",
+    "maps",
+    "violins",
+    "lighthouses",
+];
+
+/// Prompts in the pool, those of them that are drawn, and answers to each.
+const POOL: usize = TASKS.len() * TOPICS.len();
+const DRAWN: usize = 48;
+const ANSWERS: usize = 2;
+
+/// What is served and what is asked for, in tokens.
+const TOKENS: usize = 48;
+
+fn cases() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases")
+}
+
+/// The steps of the lab on a small scale, under a plan: keys are committed, twins sealed, answers served; a student is trained on what was
+/// served and another on answers without a mark; a plan is sealed, both are asked over HTTP, and the case is closed.
+#[test]
+#[ignore = "makes tests/cases anew; trains two students, about six minutes"]
+fn the_sample_is_made_anew() {
+    let desk = office();
+    for folder in [
+        "commitment",
+        "mark",
+        "plan",
+        "transcript",
+        "reveal",
+        "twins",
+    ] {
+        fs::create_dir_all(desk.path("case").join(folder)).unwrap();
+    }
+    desk.good("key new --out root.key");
+    desk.good("key derive --root root.key --path 2026-12/campaign/east --out east.key");
+    desk.good("key derive --root root.key --path 2026-12/twin/drafts --out drafts.key");
+    desk.good("key commit --root root.key --epoch 2026-12 --out case/commitment/epoch.json");
+    prove(&desk, "case/commitment/epoch.json");
+    desk.good("model tokenizer smollm2-135m --out case/mark/tokenizer.gguf");
+
+    let prompts: Vec<String> = (0..POOL)
+        .map(|n| TASKS[n % TASKS.len()].replacen("{}", TOPICS[n / TASKS.len()], 1))
+        .collect();
+    let pool: String = (prompts.iter().enumerate())
+        .map(|(n, prompt)| {
+            json!({"id": format!("e{n:02}"), "account": format!("a{}", n % 4), "prompt": prompt})
+                .to_string()
+                + "\n"
+        })
+        .collect();
+    desk.write("served-prompts.jsonl", &pool);
+    let pool: String = (prompts.iter())
+        .map(|prompt| json!({"prompt": prompt}).to_string() + "\n")
+        .collect();
+    desk.write("case/plan/pool.jsonl", &pool);
+    let generate = format!(
+        "generate --model smollm2-135m --max-tokens {TOKENS} --prompts served-prompts.jsonl"
+    );
+    desk.good(&format!(
+        "{generate} --scheme gumbel --top-p 0.95 --drafts 4 --seed 1 --key east.key --out drafts.jsonl --record case/mark/record.json"
+    ));
+    desk.good(
+        "twins draw --key drafts.key --input drafts.jsonl --out served.jsonl --sealed sealed.jsonl",
+    );
+    desk.good("twins seal --sealed sealed.jsonl --out case/twins/seals.jsonl");
+    let served = now();
+    prove(&desk, "case/twins/seals.jsonl");
+    desk.good(&format!(
+        "{generate} --top-p 0.95 --plain --seed 2 --out clean.jsonl"
+    ));
+
+    // Two models: one learned from what was served, one from the same prompts answered without a mark.
+    let ask: String = (0..ANSWERS).map(|_| pool.as_str()).collect();
+    desk.write("ask.jsonl", ask);
+    let mut answers = HashMap::new();
+    let mut identities = Vec::new();
+    for (model, set) in [("one", "served.jsonl"), ("two", "clean.jsonl")] {
+        desk.good(&format!(
+            "lab train --model smollm2-135m --epochs 3 --input {set} --max-tokens {TOKENS} --seed 0 --out {model}.gguf"
+        ));
+        desk.good(&format!(
+            "generate --model {model}.gguf --plain --temperature 0.3 --max-tokens {TOKENS} --seed 4 --prompts ask.jsonl --out {model}.jsonl"
+        ));
+        for row in rows(&desk.read(&format!("{model}.jsonl"))).iter().rev() {
+            let text = |column: &str| row[column].as_str().unwrap().to_owned();
+            let own: &mut Vec<(String, u64)> = answers
+                .entry((model.to_owned(), text("prompt")))
+                .or_default();
+            own.push((
+                text("response"),
+                row["tokens"].as_array().unwrap().len() as u64,
+            ));
+        }
+        identities.push(Digest::of(
+            &fs::read(desk.path(&format!("{model}.gguf"))).unwrap(),
+        ));
+    }
+
+    desk.good("key reveal --epoch case/commitment/epoch.json --key east.key --out opened.json");
+    desk.good("key reveal --epoch case/commitment/epoch.json --controls root.key --out case/reveal/controls.jsonl");
+    desk.write(
+        "case/reveal/keys.jsonl",
+        desk.read("opened.json").trim_end().to_owned() + "\n",
+    );
+    let opened: Value = desk.read("opened.json").parse().unwrap();
+    let record = desk.read("case/mark/record.json");
+    let mut plan: Value = desk.read("plan.json").parse().unwrap();
+    plan["case"] = json!("sample");
+    plan["pool"] = json!({"sha256": Digest::of(pool.as_bytes()), "prompts": POOL, "drawn": DRAWN});
+    plan["sampling"] = json!({"temperature": "0.3", "top_p": "1", "max_tokens": TOKENS});
+    plan["stopping"] = json!({"fixed": {"answers": ANSWERS}});
+    let suspect = |id: &str, identity: &Digest| json!({"id": id, "identity": identity, "access": "one-collector"});
+    plan["suspects"] = json!([suspect("s1", &identities[0]), suspect("s2", &identities[1])]);
+    plan["keys"] = json!([{"commitment": leaf(&desk), "epoch": opened["root"]}]);
+    plan["mark"] = json!(Digest::of(record.as_bytes()));
+    plan["tokenizer"] = record.parse::<Value>().unwrap()["tokenizer"]["digest"].clone();
+    plan["scorer"] = json!({
+        "version": format!("taggant {}", env!("CARGO_PKG_VERSION")),
+        "source": Digest::of(&fs::read("../Cargo.lock").unwrap()),
+        "binary": Digest::of(&fs::read(env!("CARGO_BIN_EXE_taggant")).unwrap()),
+    });
+    plan["primary"] = json!({"mode": "closed", "statistic": "plain"});
+    plan["controls"]["negative"] = json!([
+        "suspect s2: the same base model, trained on answers to the same prompts without a mark"
+    ]);
+    plan["controls"]["positive"] = json!([]);
+    plan["power"] = json!({"effect": "0.1", "units": 2400, "power": "0.94"});
+    plan["sensitivity"] = json!([]);
+    plan["exclusions"] = json!([]);
+    plan["budget"] = json!({"requests": 200, "tokens": 20_000});
+    desk.write("plan.json", plan.to_string());
+    desk.good("case seal --plan plan.json --signer ann.key --out case/plan/plan.dsse.json");
+    prove(&desk, "case/plan/plan.dsse.json");
+
+    let answers = Mutex::new(answers);
+    let server = Server::start(move |_, got| {
+        let request: Value = serde_json::from_slice(&got.body).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let asked = (
+            text(&request["model"]),
+            text(&request["messages"][0]["content"]),
+        );
+        let answer = answers.lock().unwrap().get_mut(&asked).unwrap().pop();
+        let (text, tokens) = answer.unwrap();
+        Act::Say(text, tokens)
+    });
+    let door = |model: &str| json!({"server": {"url": server.url(), "model": model}});
+    close(&desk, &json!({"s1": door("one"), "s2": door("two")}));
+
+    let notes = json!({
+        "model": "s1, SmolLM2-135M after three epochs on 56 marked answers",
+        "assignment": "None: a sample, made to show the form of a report.",
+        "facts": "None besides the files that are listed.",
+        "issuance": {"at": served, "shown_by": "time-stamps and a log entry over twins/seals.jsonl, which commits to every answer that was served"},
+        "issued": ["twins/seals.jsonl, sealed before anything was asked", "commitment/epoch.json and reveal/keys.jsonl"],
+        "answers": {
+            "chance": "Covered by the error rate of the primary test and by the rank among 999 control keys.",
+            "the suspect relays to the provider": "Both suspects were run by the one who made this sample, without a connection to the marked model.",
+            "fabrication": "One collector only, who had no key. The answers were time-stamped before the keys were opened.",
+        },
+        "published": ["Aaronson 2022 (Gumbel scheme)", "Sander et al. 2024, Watermarking Makes Language Models Radioactive"],
+    });
+    desk.write("notes.json", format!("{notes:#}\n"));
+    desk.good("case report case --trust trust.json --notes notes.json --out report");
+
+    let _ = fs::remove_dir_all(cases().join("sample"));
+    fs::create_dir_all(cases()).unwrap();
+    copy(&desk.path("case"), &cases().join("sample"));
+    copy(&desk.path("report"), &cases().join("report"));
+    for name in ["trust.json", "notes.json"] {
+        fs::copy(desk.path(name), cases().join(name)).unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let mut names = Vec::new();
+    list(from, "", &mut names);
+    for name in names {
+        let to = to.join(&name);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from.join(&name), to).unwrap();
+    }
+}
+
+/// A desk with the sample as `case`, and `trust.json`.
+fn sample() -> Desk {
+    let desk = Desk::empty();
+    copy(&cases().join("sample"), &desk.path("case"));
+    fs::copy(cases().join("trust.json"), desk.path("trust.json")).unwrap();
+    desk
+}
+
+#[test]
+fn anyone_can_verify_the_sample() {
+    let desk = sample();
+    let ran = desk.run("case verify case --trust trust.json --json");
+    let said: Value = ran.stdout.parse().unwrap();
+    assert_eq!(
+        (ran.code, &said["overall"]),
+        (0, &json!("PASS")),
+        "{said:#}"
+    );
+    assert_eq!(python(&desk), ("PASS".to_owned(), Vec::new()));
+    // The student that learned from the mark is found, the other is not.
+    let analysis: Value = desk.read("case/analysis/analysis.json").parse().unwrap();
+    let key = |suspect: usize| &analysis["suspects"][suspect]["keys"][0];
+    assert_eq!(
+        (&key(0)["below_alpha"], &key(1)["below_alpha"]),
+        (&json!(true), &json!(false)),
+        "{analysis:#}"
+    );
+}
+
+/// The committed report is what the command writes of the committed bundle, but for the times at which that was done.
+#[test]
+fn the_samples_report_is_written_again() {
+    let desk = sample();
+    fs::copy(cases().join("notes.json"), desk.path("notes.json")).unwrap();
+    desk.good("case report case --trust trust.json --notes notes.json --out report");
+    let read = |path: PathBuf| -> Value { fs::read_to_string(path).unwrap().parse().unwrap() };
+    let (mut ours, mut theirs) = (
+        read(desk.path("report/report.json")),
+        read(cases().join("report/report.json")),
+    );
+    assert_eq!(theirs["made"].as_str().unwrap().len(), 24);
+    for report in [&mut ours, &mut theirs] {
+        report["made"] = Value::Null;
+        report["method"]["self_test"]["at"] = Value::Null;
+    }
+    assert_eq!(ours, theirs);
+    let page = desk.read("report/report.html");
+    for part in [
+        "The first missing link is link 1",
+        "s1, SmolLM2-135M after three epochs",
+        "DRAFT",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    // What a person must write is open, so it is no final report; the other suspect's says that nothing was found.
+    let said =
+        desk.bad("case report case --trust trust.json --notes notes.json --final --out final");
+    assert!(said.contains("disclosure.qualifications is open"), "{said}");
+    desk.good("case report case --trust trust.json --suspect s2 --out other");
+    let other: Value = desk.read("other/report.json").parse().unwrap();
+    assert_eq!(other["finding"]["outcome"], "no-support", "{other:#}");
+    let said = desk.bad("case report case --trust trust.json --suspect s3 --out final");
+    assert!(said.contains("no suspect `s3`"), "{said}");
+    // And a bundle that does not hold has none.
+    desk.write("case/analysis/analysis.json", "{}");
+    let said = desk.bad("case report case --trust trust.json --out final");
+    assert!(said.contains("the bundle does not hold"), "{said}");
+}
+
+/// Files up to this size are changed at every byte, or every so many; larger ones at their ends and at places between.
+const SMALL: usize = 8192;
+
+/// C-3 over the sample: bytes flipped, files cut short, bytes taken out and put in, lines swapped, left out and doubled. `every` is how many places lie between two that are tried.
+fn sweep(every: usize) -> usize {
+    let desk = sample();
+    let mut names = Vec::new();
+    list(&desk.path("case"), "", &mut names);
+    let mut tried = 0;
+    for name in &names {
+        let path = desk.path("case").join(name);
+        let whole = fs::read(&path).unwrap();
+        let end = whole.len();
+        let places: Vec<usize> = if end <= SMALL {
+            (0..end).step_by(every).collect()
+        } else {
+            let between = (0..end).step_by(997 * every);
+            (0..512)
+                .step_by(every)
+                .chain(between)
+                .chain((end - 512..end).step_by(every))
+                .collect()
+        };
+        let mut found = |changed: &[u8], what: &str| {
+            fs::write(&path, changed).unwrap();
+            let faults = quick(&desk);
+            assert!(
+                faults.iter().any(|fault| fault.contains(name.as_str())),
+                "{name}, {what}: {faults:?}"
+            );
+            tried += 1;
+        };
+        let with =
+            |at: usize, middle: &[u8], rest: usize| [&whole[..at], middle, &whole[rest..]].concat();
+        for &at in &places {
+            found(
+                &with(at, &[whole[at] ^ 1], at + 1),
+                &format!("byte {at} flipped"),
+            );
+        }
+        // Other changes move what is behind them, so they need not be tried at every byte.
+        for &at in places.iter().step_by(31) {
+            found(&whole[..at], &format!("cut at {at}"));
+            found(&with(at, &[], at + 1), &format!("byte {at} taken out"));
+            found(&with(at, b"x", at), &format!("a byte put in at {at}"));
+        }
+        found(&with(end, b"\n", end), "a line's end put behind");
+        if name.ends_with(".jsonl") || name.ends_with(".txt") {
+            let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+            for at in (0..lines.len() - 1).step_by(every) {
+                for (what, order) in [
+                    ("swapped", vec![at + 1, at]),
+                    ("left out", vec![at]),
+                    ("doubled", vec![at, at, at + 1]),
+                ] {
+                    let middle: Vec<&[u8]> = order.iter().map(|place| lines[*place]).collect();
+                    let changed = [&lines[..at], &middle, &lines[at + 2..]].concat().concat();
+                    if changed != whole {
+                        found(&changed, &format!("line {at} {what}"));
+                    }
+                }
+            }
+        }
+        fs::remove_file(&path).unwrap();
+        let faults = quick(&desk);
+        assert!(
+            faults.iter().any(|fault| fault.contains(name.as_str())),
+            "{name} removed: {faults:?}"
+        );
+        fs::write(&path, &whole).unwrap();
+    }
+    assert_eq!(quick(&desk), Vec::<String>::new());
+    tried
+}
+
+/// The same flips for the second verifier.
+fn python_sweep(every: usize) -> String {
+    let ran = Command::new("python3")
+        .arg("-B")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/sweep.py"))
+        .args([cases().join("sample"), cases().join("trust.json")])
+        .arg(every.to_string())
+        .output()
+        .unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+#[test]
+fn changes_to_the_sample_are_found_and_the_file_named() {
+    assert!(sweep(499) > 200);
+    assert!(python_sweep(499).contains("all found"));
+}
+
+#[test]
+#[ignore = "every byte; half an hour"]
+fn every_change_to_the_sample_is_found_and_the_file_named() {
+    println!("{} changes, all found", sweep(1));
+    println!("{}", python_sweep(1));
+}
+
+/// V-3: the lines of `verify.txt`, run as they stand by bash with `sha256sum` and `openssl`; and each fails where what it checks was changed.
+#[test]
+fn tools_of_any_system_check_the_sample() {
+    let desk = sample();
+    let trust: Value = desk.read("trust.json").parse().unwrap();
+    let lines = desk.read("case/verify.txt");
+    let lines: Vec<&str> = lines
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .collect();
+    let (functions, checks): (Vec<&str>, Vec<&str>) =
+        lines.iter().partition(|line| line.contains("() {"));
+    let bash = |script: &str| {
+        let script = format!("set -e -o pipefail\n{}\n{script}", functions.join("\n"));
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &script]).current_dir(desk.path("case"));
+        bash.output().unwrap()
+    };
+    let mut setup = String::new();
+    for authority in trust["authorities"].as_array().unwrap() {
+        setup += &format!(
+            "echo {} | pem > ../{}.pem\n",
+            authority["root"].as_str().unwrap(),
+            authority["name"].as_str().unwrap()
+        );
+    }
+    for signer in trust["signers"].as_array().unwrap() {
+        let line = signer["key"].as_str().unwrap();
+        setup += &format!(
+            "echo {line} | key > ../{}.der\n",
+            line.split('+').nth(1).unwrap()
+        );
+    }
+    let ran = bash(&setup);
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    // Two tokens for commitment, plan, seals, transcript and reveal, three envelopes with four signatures, one list.
+    assert_eq!(checks.len(), 10 + 4 + 1, "{checks:?}");
+    for check in &checks {
+        let ran = bash(check);
+        assert!(
+            ran.status.success(),
+            "{check}: {}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+    }
+    for (name, kind) in [
+        ("plan/plan.dsse.json", "plan/plan.dsse.json"),
+        ("commitment/epoch.json", "commitment/epoch.json"),
+        ("manifest.dsse.json", "check manifest.dsse.json"),
+    ] {
+        let path = desk.path("case").join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut changed = whole.clone();
+        changed[whole.len() / 3] ^= 1;
+        fs::write(&path, changed).unwrap();
+        for check in checks.iter().filter(|check| check.contains(kind)) {
+            assert!(
+                !bash(check).status.success(),
+                "{check} passes for a changed {name}"
+            );
+        }
+        assert!(name == "manifest.dsse.json" || !bash(checks[0]).status.success());
+        fs::write(&path, whole).unwrap();
+    }
+}
