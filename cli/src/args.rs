@@ -251,13 +251,56 @@ pub(crate) enum Case {
         #[arg(long)]
         json: bool,
     },
+    /// Hide a suspect's name under a salt: a row whose `identity` goes into the plan, and which is kept until scores are frozen
+    Identity {
+        /// Name and version
+        name: String,
+    },
+    /// Say which models a plan's labels stand for, once the analysis is there and before the case is closed
+    Unblind {
+        /// The case's folder
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+        /// The rows that `case identity` printed, in the plan's order
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        names: PathBuf,
+        /// The examiner's signing key
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        signer: PathBuf,
+    },
+    /// Withhold texts of a transcript, with who does it and why, in a copy of the case
+    Redact(CaseRedact),
     /// Write the report on a verified bundle: report.json, one page of HTML, and drafts of certifications
     Report(CaseReport),
 }
 
 #[derive(Debug, Group)]
 #[command(after_help = "\
-The bundle must pass every check: a report rests on nothing else. Its numbers are those of analysis/analysis.json. What only a person can write is taken from --notes, a JSON object of which every \
+What stands for a text in the chain stays, so the transcript's head, its signature and its time-stamps hold as before; nothing else of a transcript can be withheld. The copy has \
+analysis/disclosed.json besides, computed over what is disclosed, and is closed with `case bundle`. `case verify` calls it INCOMPLETE.")]
+pub(crate) struct CaseRedact {
+    #[command(flatten)]
+    pub(crate) folder: CaseFolder,
+    /// An attempt whose texts are withheld, by its number in the transcript; 0 is where the suspects are asked
+    #[arg(long, value_name = "N", required = true)]
+    pub(crate) attempt: Vec<u64>,
+    /// Withhold this text only: request, body or door.N
+    #[arg(long, value_name = "NAME")]
+    pub(crate) field: Option<String>,
+    /// Who withholds it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// The copy, which must not be there yet
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Group)]
+#[command(after_help = "\
+The bundle must pass every check, or, where texts are withheld, every one that can be run: a report rests on nothing else. Its numbers are those of analysis/analysis.json. What only a person can write is taken from --notes, a JSON object of which every \
 field may be left out: model (the suspect's name), assignment, opinions, facts, exhibits, qualifications, publications, testimony, compensation (texts), answers ({EXPLANATION: TEXT} for the plan's \
 other explanations), issuance ({\"at\": TIME, \"shown_by\": TEXT}), accounts and issued (lists of exhibits), published, deviations (lists of texts), relay_search (text), \
 custody ([{\"at\": TIME, \"who\": TEXT, \"what\": TEXT}]), validation ([{\"question\": TEXT, \"result\": TEXT, \"sha256\": HEX}]). What is missing is left open or said to be missing.

@@ -59,7 +59,13 @@ fn closed_case() -> Desk {
     let mut plan: Value = desk.read("plan.json").parse().unwrap();
     plan["pool"] = json!({"sha256": Digest::of(asked.as_bytes()), "prompts": 8, "drawn": 6});
     plan["stopping"] = json!({"fixed": {"answers": 1}});
-    let suspect = |id: &str| json!({"id": id, "identity": Digest::of(id.as_bytes()), "access": "one-collector"});
+    let mut names = String::new();
+    let mut suspect = |id: &str| {
+        let row = desk.good(&format!("case identity {id}-7b")).stdout;
+        names += &row;
+        let row: Value = row.parse().unwrap();
+        json!({"id": id, "identity": row["identity"], "access": "one-collector"})
+    };
     plan["suspects"] = json!([suspect("s1"), suspect("s2")]);
     plan["keys"] = json!([{"commitment": leaf(&desk), "epoch": opened["root"]}]);
     plan["mark"] = json!(Digest::of(record.as_bytes()));
@@ -68,6 +74,7 @@ fn closed_case() -> Desk {
     plan["sensitivity"] = json!([]);
     plan["exclusions"] = json!([]);
     plan["budget"] = json!({"requests": 100, "tokens": 100_000});
+    desk.write("names.jsonl", names);
     desk.write("plan.json", plan.to_string());
     desk.good("case seal --plan plan.json --signer ann.key --out case/plan/plan.dsse.json");
     prove(&desk, "case/plan/plan.dsse.json");
@@ -166,11 +173,15 @@ pub(crate) fn quick(desk: &Desk) -> Vec<String> {
 
 /// What the second verifier says: its overall word, and code and detail of what failed.
 pub(crate) fn python(desk: &Desk) -> (String, Vec<String>) {
+    python_on(desk, "case")
+}
+
+fn python_on(desk: &Desk, folder: &str) -> (String, Vec<String>) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/evidence/verify/bundle.py");
     let ran = std::process::Command::new("python3")
         .arg("-B")
         .arg(script)
-        .args(["case", "trust.json"])
+        .args([folder, "trust.json"])
         .current_dir(desk.path(""))
         .output()
         .unwrap();
@@ -249,6 +260,59 @@ fn a_case_is_closed_and_verified() {
         assert_eq!(codes(&ours), codes(&theirs), "{name}: {ours:?} {theirs:?}");
         fs::write(&path, &whole).unwrap();
     }
+    // A redacted case, closed by the same people: nothing fails, it does not pass, and its report has both results.
+    desk.good("case redact case --trust trust.json --tokenizer smollm2-135m --attempt 2 --by counsel.example --reason privilege --out less");
+    desk.good("case bundle less --signer ann.key --signer collector.key");
+    let ran = desk.run("case verify less --trust trust.json --tokenizer smollm2-135m");
+    assert!(
+        ran.code == 1 && ran.stdout.ends_with("INCOMPLETE\n") && !ran.stdout.contains("FAIL"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(
+        python_on(&desk, "less"),
+        ("INCOMPLETE".to_owned(), Vec::new())
+    );
+    desk.good("case report less --trust trust.json --tokenizer smollm2-135m --out report");
+    let report: Value = desk.read("report/report.json").parse().unwrap();
+    let redaction = &report["results"]["redaction"];
+    assert_eq!(
+        (&redaction["records"], &redaction["reasons"]),
+        (&json!(2), &json!(["counsel.example: privilege"]))
+    );
+    assert_eq!(redaction["all"]["log10"], key(0)["log10_p"]);
+    assert_eq!(redaction["disclosed"], report["results"]["rows"][0]["p"]);
+    assert!(desk.read("report/report.html").contains("privilege"));
+    // S-8: names are opened when scores are frozen: about another analysis, or with another name, the statement does not hold.
+    let names = desk.read("names.jsonl");
+    let open = |names: &str, analysis: &str| {
+        desk.write("names.jsonl", names);
+        let whole = desk.read("case/analysis/analysis.json");
+        desk.write("case/analysis/analysis.json", analysis);
+        let _ = fs::remove_file(desk.path("case/reveal/suspects.dsse.json"));
+        desk.good("case unblind case --names names.jsonl --signer ann.key");
+        desk.write("case/analysis/analysis.json", whole);
+        reseal(&desk);
+        let (ours, (word, theirs)) = (quick(&desk), python(&desk));
+        assert_eq!(codes(&ours), codes(&theirs), "{ours:?} {theirs:?}");
+        (word, ours)
+    };
+    let whole = desk.read("case/analysis/analysis.json");
+    let (_, faults) = open(&names, "{}");
+    assert!(
+        faults[0].contains("names are opened when scores are frozen"),
+        "{faults:?}"
+    );
+    let (_, faults) = open(&names.replacen("s2-7b", "s2-8b", 1), &whole);
+    assert!(
+        faults[0].contains("not the name that the plan holds of s2"),
+        "{faults:?}"
+    );
+    assert_eq!(open(&names, &whole), ("PASS".to_owned(), Vec::new()));
+    desk.good(
+        "case report case --trust trust.json --tokenizer smollm2-135m --suspect s2 --out named",
+    );
+    assert!(desk.read("named/report.html").contains("s2-7b"));
     desk.write("case/extra.txt", "x");
     assert!(
         quick(&desk)

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
-use taggant_evidence::Digest;
+use taggant_evidence::{Digest, Time};
 
 use crate::bundle::{close, leaf, list, prove, python, quick};
 use crate::case::{now, office};
@@ -232,6 +232,20 @@ fn anyone_can_verify_the_sample() {
         "{said:#}"
     );
     assert_eq!(python(&desk), ("PASS".to_owned(), Vec::new()));
+    assert!(!ran.stderr.contains("stamped again"), "{}", ran.stderr);
+    // V-6: a verifier who believes its authorities for another month still verifies, and is told.
+    let mut trust: Value = desk.read("trust.json").parse().unwrap();
+    let month = now().unix_millis() + 30 * 86_400_000;
+    for authority in trust["authorities"].as_array_mut().unwrap() {
+        authority["until"] = json!(Time::from_unix_millis(month).unwrap());
+    }
+    desk.write("month.json", trust.to_string());
+    let ran = desk.run("case verify case --trust month.json");
+    assert!(
+        ran.code == 0 && ran.stderr.matches("stamped again before").count() == 4,
+        "{}",
+        ran.stderr
+    );
     // The student that learned from the mark is found, the other is not.
     let analysis: Value = desk.read("case/analysis/analysis.json").parse().unwrap();
     let key = |suspect: usize| &analysis["suspects"][suspect]["keys"][0];
@@ -454,5 +468,85 @@ fn tools_of_any_system_check_the_sample() {
         }
         assert!(name == "manifest.dsse.json" || !bash(checks[0]).status.success());
         fs::write(&path, whole).unwrap();
+    }
+}
+
+/// texts are withheld with who and why; the transcript is the same, what is disclosed is computed again, and the report prints both results.
+#[test]
+fn texts_can_be_withheld_and_never_in_silence() {
+    let desk = sample();
+    desk.good(
+        "case redact case --trust trust.json --attempt 3 --attempt 8 --field body --by counsel.example --reason privilege --out less",
+    );
+    let openings = desk.read("less/transcript/openings.jsonl");
+    let withheld: Vec<Value> = rows(&openings)
+        .into_iter()
+        .filter(|row| !row["withheld"].is_null())
+        .collect();
+    assert_eq!(withheld.len(), 2);
+    for row in &withheld {
+        // Nothing is left to try guesses on.
+        assert_eq!(row.as_object().unwrap().len(), 3, "{row}");
+        assert_eq!(
+            row["withheld"],
+            json!({"by": "counsel.example", "reason": "privilege"})
+        );
+    }
+    for name in [
+        "transcript/records.jsonl",
+        "transcript/transcript.dsse.json",
+        "analysis/analysis.json",
+    ] {
+        assert_eq!(
+            desk.read(&format!("less/{name}")),
+            desk.read(&format!("case/{name}"))
+        );
+    }
+    // Nobody signs it here, so that its manifest is missing is all that fails.
+    let ran = desk.run("case verify less --trust trust.json");
+    for line in ran.stdout.lines() {
+        let code = line
+            .split_whitespace()
+            .find(|word| word.contains('.'))
+            .unwrap_or_default();
+        let expected = match code {
+            "files.manifest" => "FAIL ",
+            "files.listed" | "transcript.texts" | "analysis.recomputed" => "NOT CHECKED ",
+            "" => "FAIL",
+            _ => "PASS ",
+        };
+        assert!(line.starts_with(expected) || code.is_empty(), "{line}");
+    }
+    let find = |name: &str| -> Value { desk.read(name).parse().unwrap() };
+    let (all, less) = (
+        find("less/analysis/analysis.json"),
+        find("less/analysis/disclosed.json"),
+    );
+    let counts = |analysis: &Value| {
+        let sum = |column: &str| -> u64 {
+            (0..2)
+                .map(|n| analysis["suspects"][n][column].as_u64().unwrap())
+                .sum()
+        };
+        (sum("answers"), sum("withheld"))
+    };
+    assert_eq!(
+        (counts(&all).1, counts(&less)),
+        (0, (counts(&all).0 - 2, 2))
+    );
+    for (arguments, fault) in [
+        (
+            "--attempt 9999 --by a --reason b",
+            "attempt 9999 has no such text",
+        ),
+        (
+            "--attempt 3 --field hash --by a --reason b",
+            "attempt 3 has no such text",
+        ),
+    ] {
+        let said = desk.bad(&format!(
+            "case redact case --trust trust.json {arguments} --out none"
+        ));
+        assert!(said.contains(fault), "{said}");
     }
 }

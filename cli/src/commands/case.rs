@@ -1,7 +1,9 @@
-//! `case example | signer | seal | draw | analyse | bundle | verify | report`: a test planned, sealed, its chance settled afterwards, and what came of it.
+//! `case example | signer | seal | draw | analyse | bundle | verify | identity | unblind | redact | report`: a test planned, sealed, its chance settled afterwards, and what came of it.
 
 mod analysis;
 mod bundle;
+mod identity;
+mod redact;
 mod report;
 mod self_test;
 
@@ -40,7 +42,14 @@ pub(crate) fn run(command: &Case) -> Result<Answer> {
         Case::Analyse(args) => bundle::analyse(args),
         Case::Bundle { folder, signer } => bundle::seal(folder, signer),
         Case::Verify { folder, json } => bundle::verify(folder, *json),
+        Case::Identity { name } => identity::hide(name),
+        Case::Unblind {
+            folder,
+            names,
+            signer,
+        } => identity::open(folder, names, signer),
         Case::Report(args) => report::run(args),
+        Case::Redact(args) => redact::run(args),
     }
 }
 

@@ -33,6 +33,7 @@ mod difference;
 pub mod distill;
 mod localise;
 pub mod power;
+pub mod public;
 #[cfg(test)]
 mod random;
 mod reader;

@@ -4,6 +4,7 @@
 
 mod check;
 mod folder;
+mod identity;
 mod order;
 mod stock;
 mod verify;
@@ -17,6 +18,7 @@ use crate::statement::{Predicate, Subject, state};
 
 pub use check::{Check, Outcome, Status};
 pub use folder::{Folder, MAX_BYTES, MAX_DEPTH, MAX_FILES, Proofs};
+pub use identity::{Identity, Named, SUSPECTS};
 pub use stock::{STOCK, stock_lines};
 pub use verify::{Answer, Proven, Times, verify};
 
@@ -48,6 +50,8 @@ pub const REVEAL: &str = "reveal/keys.jsonl";
 pub const CONTROLS: &str = "reveal/controls.jsonl";
 /// What came out.
 pub const ANALYSIS: &str = "analysis/analysis.json";
+/// What comes out of the texts that are disclosed, where some are withheld.
+pub const DISCLOSED: &str = "analysis/disclosed.json";
 
 /// What a collector says of a transcript when nothing more is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -207,6 +207,13 @@ impl Trust {
         })
     }
 
+    /// Until when the authority of this name is believed.
+    #[must_use]
+    pub fn until(&self, authority: &str) -> Option<Time> {
+        let own = self.authorities.iter().find(|own| own.name == authority);
+        own.map(|own| own.until)
+    }
+
     /// The keys that sign in a role.
     #[must_use]
     pub fn keys(&self, role: SignerRole) -> Vec<PublicKey> {

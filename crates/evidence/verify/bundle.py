@@ -21,7 +21,7 @@ NAME = re.compile("[a-z0-9][a-z0-9._-]{0,254}")
 MANIFEST, SUMS = "manifest.dsse.json", "manifest-sha256.txt"
 EPOCH, RECORD, PLAN, POOL = "commitment/epoch.json", "mark/record.json", "plan/plan.dsse.json", "plan/pool.jsonl"
 ASKED, RECORDS, OPENINGS, TRANSCRIPT = (f"transcript/{name}" for name in ("asked.jsonl", "records.jsonl", "openings.jsonl", "transcript.dsse.json"))
-KEYS, CONTROLS = "reveal/keys.jsonl", "reveal/controls.jsonl"
+KEYS, CONTROLS, SUSPECTS, ANALYSIS = "reveal/keys.jsonl", "reveal/controls.jsonl", "reveal/suspects.dsse.json", "analysis/analysis.json"
 SPENT_UNKNOWN = {"timed-out", "cut-off", "unreadable"}
 SKEW = 10_000
 LARGEST, CONTROL_KEYS = 1 << 28, 999
@@ -521,6 +521,15 @@ class Bundle:
         need(paths == [f"{epoch[2]}/control/{number:04}" for number in range(CONTROL_KEYS)], f"{CONTROLS}: not the epoch's control keys, by number")
         need(len(paths) >= plan[0]["controls"]["keys"], f"{CONTROLS}: too few")
 
+    def named(self, plan):
+        subjects, named, _ = self.statement(SUSPECTS, "urn:taggant:suspects:v1", ["examiner"])
+        need(subjects == [(ANALYSIS, self.digest(ANALYSIS))], f"{SUSPECTS}: about another {ANALYSIS}")
+        need(named.keys() == {"suspects"}, f"{SUSPECTS}: other fields")
+        for one in named["suspects"]:
+            shaped(one, {"name": str, "salt": str}, SUSPECTS)
+        own = [sha256(b"taggant/v1/identity", bytes.fromhex(one["salt"]), one["name"].encode()).hexdigest() for one in named["suspects"]]
+        need(own == [suspect["identity"] for suspect in plan[0]["suspects"]], f"{SUSPECTS}: not the names that the plan holds")
+
     def order(self, commitment, sealed, ready, story, collected, opened):
         first = story["first"] if story["first"] is not None else story["last"]
         events = [("commitment", commitment[0], 0), ("plan", sealed[0], 0), ("round", ready[0], 0), ("first-query", first, 1), ("last-line", story["last"], 1), ("transcript", collected[0], 0)] + ([("reveal", opened[0], 0)] if opened else [])
@@ -553,6 +562,8 @@ class Bundle:
         self.check("reveal.keys", self.keys, plan, epoch)
         self.check("reveal.controls", self.controls, plan, epoch)
         self.check("order", lambda *events: self.order(*events, opened), commitment, sealed, ready, story, collected)
+        if SUSPECTS in self.names:
+            self.check("suspects.named", self.named, plan)
         return self.results
 
 

@@ -7,17 +7,21 @@ use taggant_evidence::bundle::{
     self, ANALYSIS, Contents, Folder, MANIFEST, PLAN, Proven, STOCK, SUMS, Status, TOKENIZERS,
 };
 use taggant_evidence::plan::MAX_PLAN;
-use taggant_evidence::{Plan, SealedPlan};
+use taggant_evidence::{Plan, SealedPlan, Time};
 use taggant_text::Tokenizer;
 
 use super::analysis;
 use crate::Answer;
 use crate::args::CaseFolder;
+use crate::clock;
 use crate::commands::anchor;
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::marks;
 use crate::output::say;
+
+/// How long before its last authority's end a file is spoken of: half a year, in milliseconds.
+const WARNING: u64 = 180 * 24 * 60 * 60 * 1000;
 
 /// Runs the planned tests, if everything they rest on holds.
 pub(super) fn analyse(args: &CaseFolder) -> Result<Answer> {
@@ -124,6 +128,12 @@ pub(super) fn verify(args: &CaseFolder, json: bool) -> Result<Answer> {
         output.line(overall)?;
     }
     output.finish()?;
+    let soon = clock::now()?.unix_millis() + WARNING;
+    for (name, until) in folder.ageing(&trust, Time::from_unix_millis(soon)?) {
+        say(&format!(
+            "{name}: no authority that stamped it is believed beyond {until}; have it stamped again before"
+        ));
+    }
     Ok(match status {
         Status::Pass => Answer::Yes,
         _ => Answer::No,

@@ -5,12 +5,14 @@ use std::path::Path;
 
 use serde::Deserialize;
 use taggant_evidence::Time;
-use taggant_evidence::bundle::{self, ANALYSIS, Folder, MANIFEST, Proven, SUMS, Status};
+use taggant_evidence::bundle::{
+    self, ANALYSIS, Check, DISCLOSED, Folder, MANIFEST, Proven, SUMS, Status,
+};
 use taggant_evidence::report::{
     Alternative, Bin, Collection, Control, ControlKind, Custody, Decoys, Disclosure, Effect,
     FORMAT, Fate, Field, Finding, Link, LogP, Material, Method, Moment, NullRuns, Number, Outcome,
-    PlanEntry, Probability, Propositions, Rank, Report, Results, Row, Standing, Step, Study,
-    Subject, Timeline, certification_13, certification_14,
+    PlanEntry, Probability, Propositions, Rank, Redaction, Report, Results, Row, Standing, Step,
+    Study, Subject, Timeline, certification_13, certification_14,
 };
 
 use super::analysis::{self, Analysis, Key, Suspect};
@@ -29,6 +31,9 @@ const MAX_NOTES: u64 = 1 << 22;
 
 /// End of the last bin of the control keys' histogram, which has none: no p-value is below 1e-330.
 const END: f64 = 330.0;
+
+/// What cannot be checked where texts are withheld; what is disclosed is checked in its place.
+const REDACTED: [&str; 2] = ["transcript.texts", "analysis.recomputed"];
 
 /// What only a person can write.
 #[derive(Default, Deserialize)]
@@ -79,9 +84,13 @@ pub(super) fn run(args: &CaseReport) -> Result<Answer> {
         report = Some(fill(&folder, proven, &analysis, &notes, args));
         analysis.text()
     });
-    if outcome.status() != Status::Pass {
+    let rests = |check: &&Check| {
+        check.status != Status::Pass
+            && !(check.status == Status::NotChecked && REDACTED.contains(&check.code))
+    };
+    if outcome.checks.iter().any(|check| rests(&check)) {
         let faults: Vec<String> = (outcome.checks.iter())
-            .filter(|check| check.status != Status::Pass)
+            .filter(rests)
             .map(ToString::to_string)
             .collect();
         return Err(
@@ -141,9 +150,9 @@ fn fill(
         .keys
         .first()
         .ok_or_else(|| Failure::new("the analysis has no key"))?;
-    let model = notes
-        .model
-        .clone()
+    let opened = proven.names.and_then(|names| names.get(place));
+    let model = (notes.model.clone())
+        .or_else(|| opened.map(|identity| identity.name.clone()))
         .unwrap_or_else(|| format!("suspect {}", suspect.id));
     let timeline = timeline(proven, notes);
     let self_test = self_test::run()?;
@@ -208,11 +217,11 @@ fn fill(
             outcome,
             accounts: link(
                 &notes.accounts,
-                "no exhibit of a custodian says whose accounts they are",
+                "no exhibit of a custodian says whose accounts they are.",
             ),
             issued: link(
                 &notes.issued,
-                "no exhibit of the provider says what was served under the key",
+                "no exhibit of the provider says what was served under the key.",
             ),
             alpha: plan.error.alpha.clone(),
             floor: plan.reporting.floor.clone(),
@@ -220,7 +229,7 @@ fn fill(
             power: plan.power.clone(),
             null_runs: null_runs(analysis),
         },
-        results: results(folder, plan, analysis, place)?,
+        results: results(folder, proven, analysis, place)?,
         deviations: notes.deviations.clone(),
         verification: steps(args),
     })
@@ -370,10 +379,11 @@ fn null_runs(analysis: &Analysis<'_>) -> NullRuns {
 
 fn results(
     folder: &Folder,
-    plan: &taggant_evidence::Plan,
+    proven: &Proven<'_>,
     analysis: &Analysis<'_>,
     place: usize,
 ) -> Result<Results> {
+    let plan = proven.plan.plan();
     let holm = format!("Holm over {} tests", analysis.family);
     let (mut rows, mut controls) = (Vec::new(), Vec::new());
     for (number, suspect) in analysis.suspects.iter().enumerate() {
@@ -417,7 +427,11 @@ fn results(
     }
     let suspect = &analysis.suspects[place];
     Ok(Results {
-        analysis: folder.digest(ANALYSIS)?,
+        analysis: folder.digest(if proven.withheld > 0 {
+            DISCLOSED
+        } else {
+            ANALYSIS
+        })?,
         family: count(analysis.family as u64),
         decoys: suspect
             .keys
@@ -429,8 +443,33 @@ fn results(
         path: None,
         accounts: None,
         sensitivity: Vec::new(),
-        redaction: None,
+        redaction: redaction(folder, proven, &suspect.keys, place)?,
     })
+}
+
+/// The primary result over all texts, as it was computed before some were withheld, and over the others.
+fn redaction(
+    folder: &Folder,
+    proven: &Proven<'_>,
+    disclosed: &[Key],
+    place: usize,
+) -> Result<Option<Redaction>> {
+    let (Some(key), true) = (disclosed.first(), proven.withheld > 0) else {
+        return Ok(None);
+    };
+    let before: serde_json::Value = serde_json::from_str(&folder.text(ANALYSIS)?)
+        .map_err(|error| Failure::new(format!("{ANALYSIS}: {error}")))?;
+    let all = &before["suspects"][place]["keys"][0];
+    let log10: LogP = all["log10_p"]
+        .as_str()
+        .ok_or_else(|| Failure::new(format!("{ANALYSIS}: no result of this suspect")))?
+        .parse()?;
+    Ok(Some(Redaction {
+        records: proven.withheld,
+        reasons: proven.reasons.clone(),
+        all: probability(&log10, all["method"].as_str().unwrap_or("not said")),
+        disclosed: probability(&key.log10_p, key.method),
+    }))
 }
 
 fn probability(log10: &LogP, method: &str) -> Probability {
@@ -446,10 +485,14 @@ fn count(number: u64) -> u32 {
 
 /// The control keys' scores on the primary test's text.
 fn decoys(suspect: &Suspect<'_>, key: &Key) -> taggant_core::Result<Decoys> {
-    let histogram = &suspect.controls.histogram;
+    // The last bin has no end to be drawn to, and is seldom needed.
+    let histogram = match suspect.controls.histogram.as_slice() {
+        [rest @ .., 0] => rest,
+        all => all,
+    };
     let edge = |bin: usize| {
         #[expect(clippy::cast_precision_loss, reason = "a dozen bins")]
-        Number::down(if bin == histogram.len() {
+        Number::down(if bin == suspect.controls.histogram.len() {
             END
         } else {
             bin as f64 / 2.0
@@ -526,6 +569,8 @@ fn holds(name: &str) -> &'static str {
         bundle::REVEAL => "the tested keys, opened",
         bundle::CONTROLS => "the control keys, opened",
         ANALYSIS => "every number of this report",
+        DISCLOSED => "the same over what is disclosed",
+        bundle::SUSPECTS => "the suspects' names, opened",
         bundle::STOCK => "lines for other tools",
         _ if bundle::TOKENIZERS.contains(&name) => "the tokenizer that texts are read with",
         _ => "an exhibit",

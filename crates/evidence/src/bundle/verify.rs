@@ -8,19 +8,21 @@ mod plan;
 use taggant_core::{LeafKey, Record};
 
 use self::collected::{Seen, chain, complete, ended, shown, signed, under_plan, walk};
-use self::files::{anchored, listed, manifest};
+use self::files::{anchored, listed, manifest, signed_by};
 use self::keys::{controls, epoch, keys};
 use self::plan::{asked, plan, ready, record};
 use super::check::Outcome;
 use super::folder::{Folder, is_seal};
+use super::identity::{Identity, Named, SUSPECTS};
 use super::order::{Event, in_order};
-use super::{ANALYSIS, EPOCH, MANIFEST, PLAN, REVEAL, SUMS, TRANSCRIPT};
+use super::{ANALYSIS, DISCLOSED, EPOCH, MANIFEST, PLAN, REVEAL, SUMS, TRANSCRIPT};
 use crate::anchors::Anchors;
 use crate::asked::Asked;
 use crate::plan::SealedPlan;
+use crate::statement::Subject;
 use crate::time::Time;
 use crate::transcript::Ending;
-use crate::trust::Trust;
+use crate::trust::{SignerRole, Trust};
 
 /// What a bundle proves, for whoever recomputes its numbers.
 #[derive(Debug)]
@@ -42,6 +44,12 @@ pub struct Proven<'a> {
     pub collector: &'a str,
     /// Attempts on record.
     pub attempts: u64,
+    /// Texts that are withheld.
+    pub withheld: u64,
+    /// Who withheld them and why, each once.
+    pub reasons: Vec<String>,
+    /// The suspects' names, in the plan's order, where they are opened.
+    pub names: Option<&'a [Identity]>,
     ended: Ending,
 }
 
@@ -178,6 +186,9 @@ pub fn verify(
     })();
     outcome.run("order", times.as_ref(), order);
 
+    let names = (folder.has(SUSPECTS))
+        .then(|| outcome.run("suspects.named", plan, |plan| named(folder, trust, plan)))
+        .flatten();
     let proven = (|| {
         Some(Proven {
             folder,
@@ -189,21 +200,49 @@ pub fn verify(
             times: times?,
             collector: walked?.outcome.story.opened()?.collector.as_str(),
             attempts: walked?.outcome.story.attempts(),
+            withheld: walked?.withheld,
+            reasons: walked?.reasons.iter().cloned().collect(),
+            names: names.as_deref(),
             ended: ended(walked?),
         })
         // Suspects, prompts and answers are numbered as the plan has them, and prompts are those that were asked.
         .filter(|_| of_plan.is_some() && as_drawn.is_some())
     })();
+    // Where texts are withheld, what can be computed again is what the others give.
+    let (code, file) = match walked.is_some_and(|walked| walked.withheld > 0) {
+        true => ("analysis.disclosed", DISCLOSED),
+        false => ("analysis.recomputed", ANALYSIS),
+    };
     match proven.as_ref().map(analyse) {
-        Some(Err(why)) => outcome.skip("analysis.recomputed", &why),
+        Some(Err(why)) => outcome.skip(code, &why),
         recomputed => {
             let recomputed = recomputed.and_then(Result::ok);
-            outcome.run("analysis.recomputed", recomputed, |text| {
-                analysis(folder, &text)
-            });
+            outcome.run(code, recomputed, |text| analysis(folder, file, &text));
         }
     }
+    if file == DISCLOSED {
+        outcome.skip(
+            "analysis.recomputed",
+            "it is over all texts, and some are withheld",
+        );
+    }
     outcome
+}
+
+/// The labels, opened by the examiner who held them back until the analysis was there.
+fn named(folder: &Folder, trust: &Trust, plan: &SealedPlan) -> Found<Vec<Identity>> {
+    let roles = [(SignerRole::Examiner, trust.keys(SignerRole::Examiner))];
+    let (subjects, named, who) = signed_by::<Named>(folder, SUSPECTS, &roles)?;
+    let analysis = Subject::new(ANALYSIS, folder.digest(ANALYSIS).map_err(told)?);
+    if subjects != [analysis] {
+        return Err(format!(
+            "{SUSPECTS}: about another {ANALYSIS}: names are opened when scores are frozen"
+        ));
+    }
+    match named.fault(&plan.plan().suspects) {
+        Some(fault) => Err(format!("{SUSPECTS}: {fault}")),
+        None => Ok((named.suspects, who)),
+    }
 }
 
 /// What a check finds: a value and what it rests on, or what is wrong.
@@ -231,10 +270,10 @@ fn order(times: &Times) -> Found<()> {
     in_order(&events).map(|told| ((), told))
 }
 
-fn analysis(folder: &Folder, recomputed: &str) -> Found<()> {
-    let found = folder.text(ANALYSIS).map_err(told)?;
+fn analysis(folder: &Folder, file: &str, recomputed: &str) -> Found<()> {
+    let found = folder.text(file).map_err(told)?;
     if found == recomputed {
-        return Ok(((), format!("{ANALYSIS}: every number again, to the byte")));
+        return Ok(((), format!("{file}: every number again, to the byte")));
     }
     let line = found
         .lines()
@@ -242,6 +281,6 @@ fn analysis(folder: &Folder, recomputed: &str) -> Found<()> {
         .position(|(found, own)| found != own);
     let line = line.unwrap_or_else(|| found.lines().count().min(recomputed.lines().count())) + 1;
     Err(format!(
-        "{ANALYSIS}: another result than is computed from transcript and keys, from line {line} on"
+        "{file}: another result than is computed from transcript and keys, from line {line} on"
     ))
 }

@@ -1,6 +1,6 @@
 //! What was collected: transcript and texts, read side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -36,6 +36,8 @@ pub(super) fn ended(walked: &Walked) -> Ending {
 pub(super) struct Walked {
     pub(super) outcome: transcript::Outcome,
     pub(super) withheld: u64,
+    /// Who withheld texts and why, each once.
+    pub(super) reasons: BTreeSet<String>,
     /// When the first request was about to leave, by the collector's clock.
     pub(super) first: Option<Time>,
     /// What the requests turned out to ask, where it is known what was drawn.
@@ -49,6 +51,7 @@ pub(super) fn walk(
 ) -> Result<Walked, String> {
     let mut openings = read_openings(folder.file(OPENINGS).map_err(told)?);
     let (mut withheld, mut first, mut fault) = (0, None, None);
+    let mut reasons = BTreeSet::new();
     let mut under_way = BTreeMap::new();
     let mut next = |attempt: u64, field: &str, digest: Digest| -> Result<Option<Vec<u8>>, String> {
         let place = || format!("{OPENINGS}: attempt {attempt}, {field}");
@@ -68,8 +71,9 @@ pub(super) fn walk(
                 "{}: not what the transcript's digest stands for",
                 place()
             )),
-            Shown::Withheld(_) => {
+            Shown::Withheld(why) => {
                 withheld += 1;
+                reasons.insert(format!("{}: {}", why.by, why.reason));
                 Ok(None)
             }
         }
@@ -155,6 +159,7 @@ pub(super) fn walk(
     Ok(Walked {
         outcome,
         withheld,
+        reasons,
         first,
         requests: None,
     })
