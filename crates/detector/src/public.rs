@@ -82,7 +82,6 @@ impl PublicDetector {
     }
 
     /// The result of all responses together.
-    #[must_use]
     pub fn pooled(&self) -> Report {
         self.0.pooled()
     }

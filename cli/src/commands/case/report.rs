@@ -392,7 +392,9 @@ fn results(
             rows.push(Row {
                 test: format!(
                     "{} under {}: answers, {} statistic",
-                    suspect.id, key.commitment, plan.primary.statistic
+                    suspect.id,
+                    proven.keys[key_number].path(),
+                    plan.primary.statistic
                 ),
                 standing: if is_primary {
                     Standing::Primary

@@ -24,6 +24,13 @@ pub(super) struct Cohort {
     pub(super) exchanges: std::ops::Range<usize>,
 }
 
+impl Cohort {
+    /// Whether it is one of the shares, and not a cell of scheme and window.
+    pub(super) fn is_share(&self) -> bool {
+        self.name.starts_with("share")
+    }
+}
+
 impl Lab<'_> {
     pub(super) fn serve(&self, bench: &mut Bench) -> Result<()> {
         self.keys(bench)?;

@@ -40,7 +40,8 @@ pub(super) fn write(lab: &Lab<'_>, bench: &Bench) -> Result<()> {
         "twins": sizes.drafts - 1,
         "log": bench.read("log-check.json")?.first(),
         "suspects": suspects,
-        "mixture": mixture(lab, bench)?,
+        "mixture": mixture(lab, bench, "mixed")?,
+        "mixture_all_weights": mixture(lab, bench, "mixed-full")?,
     });
     text(&bench.path("summary.json"), &format!("{summary:#}\n"))?;
     curves.truncate(6);
@@ -195,11 +196,11 @@ fn suspect(lab: &Lab<'_>, bench: &Bench, name: &str) -> Result<Value> {
     }))
 }
 
-fn mixture(lab: &Lab<'_>, bench: &Bench) -> Result<Value> {
+fn mixture(lab: &Lab<'_>, bench: &Bench, student: &str) -> Result<Value> {
     let mut parts = Map::new();
     for cohort in lab.cohorts() {
         let name = &cohort.name;
-        if !bench.has(&format!("closed-{name}-mixed.jsonl")) {
+        if !bench.has(&format!("closed-{name}-{student}.jsonl")) {
             continue;
         }
         parts.insert(
@@ -209,9 +210,9 @@ fn mixture(lab: &Lab<'_>, bench: &Bench) -> Result<Value> {
                 "scheme": cohort.scheme,
                 "window": cohort.window,
                 "teacher": bench.read(&format!("quality-{name}.json"))?.first(),
-                "closed": statistics(bench, &format!("closed-{name}-mixed.jsonl"))?,
-                "open": statistics(bench, &format!("open-plain-{name}-mixed.jsonl"))?,
-                "open_served_text": statistics(bench, &format!("open-served-{name}-mixed.jsonl"))?,
+                "closed": statistics(bench, &format!("closed-{name}-{student}.jsonl"))?,
+                "open": statistics(bench, &format!("open-plain-{name}-{student}.jsonl"))?,
+                "open_served_text": statistics(bench, &format!("open-served-{name}-{student}.jsonl"))?,
             }),
         );
     }
@@ -259,11 +260,7 @@ fn roc(lab: &Lab<'_>, bench: &Bench, name: &str) -> Result<Vec<(f64, f64)>> {
 /// The effect on a supervised unit, by scheme and window.
 fn windows(lab: &Lab<'_>, bench: &Bench) -> Result<Lines> {
     let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
-    for cohort in lab
-        .cohorts()
-        .iter()
-        .filter(|cohort| !cohort.name.starts_with("share"))
-    {
+    for cohort in lab.cohorts().iter().filter(|cohort| !cohort.is_share()) {
         let found = statistics(bench, &format!("closed-{}-mixed.jsonl", cohort.name))?;
         let Some(effect) = found["supervised"]["effect"].as_f64() else {
             continue;

@@ -51,7 +51,7 @@ const fn suspect(name: &'static str, controls: bool) -> Suspect {
 /// Students of the quick size: the first ones.
 const QUICK: usize = 2;
 
-pub(super) const STUDENTS: [Student; 7] = [
+pub(super) const STUDENTS: [Student; 8] = [
     Student {
         name: "adapters",
         set: "taken",
@@ -81,6 +81,13 @@ pub(super) const STUDENTS: [Student; 7] = [
         set: "mixture",
         start: Start::Teacher,
         how: "--epochs 3",
+        suspects: &[],
+    },
+    Student {
+        name: "mixed-full",
+        set: "mixture",
+        start: Start::Teacher,
+        how: "--method full --epochs 3",
         suspects: &[],
     },
     Student {
@@ -171,8 +178,8 @@ impl Lab<'_> {
                     self.sizes.tokens, self.seed
                 ),
             )?;
-            if name == "mixed" {
-                self.examine_mixture(bench)?;
+            if set == "mixture" {
+                self.examine_mixture(bench, name)?;
             }
             for suspect in student.suspects {
                 if self.sizes.all || suspect.always {
@@ -420,9 +427,11 @@ impl Lab<'_> {
         Ok(())
     }
 
-    /// Each part of the mixture asked for its own key, in closed and open form.
-    fn examine_mixture(&self, bench: &mut Bench) -> Result<()> {
-        for cohort in self.cohorts() {
+    /// Each part of the mixture asked for its own key, in closed and open form; of all weights' student only the shares.
+    fn examine_mixture(&self, bench: &mut Bench, student: &str) -> Result<()> {
+        let mut cohorts = self.cohorts();
+        cohorts.retain(|cohort| student == "mixed" || cohort.is_share());
+        for cohort in cohorts {
             let name = &cohort.name;
             bench.write(&format!("ask-{name}.jsonl"), || {
                 let rows = bench.read(&format!("prompts-{name}.jsonl"))?;
@@ -435,7 +444,8 @@ impl Lab<'_> {
                     self.model
                 ),
             )?;
-            self.ask(bench, &format!("mixed-{name}"), "mixed.gguf", name, ASKING)?;
+            let answers = format!("{student}-{name}");
+            self.ask(bench, &answers, &format!("{student}.gguf"), name, ASKING)?;
             bench.run(
                 &format!("plain-{name}.jsonl"),
                 &format!(
@@ -446,14 +456,14 @@ impl Lab<'_> {
                 ),
             )?;
             bench.capture(
-                &format!("closed-{name}-mixed.jsonl"),
-                &format!("test --mode closed --record {name}.json --key {name}.key --answers answers-mixed-{name}.jsonl --served served-{name}.jsonl {SOFT} --json"),
+                &format!("closed-{name}-{student}.jsonl"),
+                &format!("test --mode closed --record {name}.json --key {name}.key --answers answers-{answers}.jsonl --served served-{name}.jsonl {SOFT} --json"),
             )?;
             for text in ["plain", "served"] {
                 bench.capture(
-                    &format!("open-{text}-{name}-mixed.jsonl"),
+                    &format!("open-{text}-{name}-{student}.jsonl"),
                     &format!(
-                        "test --mode open --record {name}.json --key {name}.key --text {text}-{name}.jsonl --suspect mixed.gguf --reference {} \
+                        "test --mode open --record {name}.json --key {name}.key --text {text}-{name}.jsonl --suspect {student}.gguf --reference {} \
                          --served served-{name}.jsonl {SOFT} --json",
                         self.model
                     ),
