@@ -251,6 +251,18 @@ pub(crate) enum Case {
         #[arg(long)]
         json: bool,
     },
+    /// State whose accounts a case is about, as their custodian: it is signed and linked to the keys' commitment, and judged by nobody
+    Accounts {
+        /// The case's folder
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+        /// Rows with `pseudonym`, `terms` (SHA-256 of the terms of service), `accepted` (time) and `indicators` (texts), as JSONL
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        input: PathBuf,
+        /// The provider's signing key
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        signer: PathBuf,
+    },
     /// Hide a suspect's name under a salt: a row whose `identity` goes into the plan, and which is kept until scores are frozen
     Identity {
         /// Name and version

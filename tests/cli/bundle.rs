@@ -99,6 +99,16 @@ fn closed_case() -> Desk {
         Act::Say(text.clone(), 60)
     });
     let door = |model: &str| json!({"server": {"url": server.url(), "model": model}});
+    let provider = desk.good("case signer --name provider.example/pat --out provider.key");
+    desk.write("provider.txt", provider.stdout);
+    let account = |pseudonym: &str| {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        json!({"pseudonym": digest(pseudonym), "terms": digest("terms of 2026-07"), "accepted": "2026-07-01T12:00:00.000Z", "indicators": ["card ending in 4242"]})
+            .to_string()
+            + "\n"
+    };
+    desk.write("accounts.jsonl", account("a") + &account("b"));
+    desk.good("case accounts case --input accounts.jsonl --signer provider.key");
     let doors = json!({"s1": door("one"), "s2": door("two")});
     close(&desk, &doors);
     desk
@@ -313,6 +323,30 @@ fn a_case_is_closed_and_verified() {
         "case report case --trust trust.json --tokenizer smollm2-135m --suspect s2 --out named",
     );
     assert!(desk.read("named/report.html").contains("s2-7b"));
+    // R-7 and S-1: the custodian's word is a link, and the statistics' own error rates are in the bundle.
+    let report: Value = desk.read("named/report.json").parse().unwrap();
+    assert_eq!(
+        report["finding"]["accounts"]["shown"],
+        json!(["exhibits/accounts.dsse.json: 2 accounts, on their custodian's word"])
+    );
+    assert_eq!(report["method"]["validation"].as_array().unwrap().len(), 3);
+    fs::remove_file(desk.path("case/exhibits/accounts.dsse.json")).unwrap();
+    desk.good("case accounts case --input accounts.jsonl --signer ann.key");
+    reseal(&desk);
+    let (ours, theirs) = (quick(&desk), python(&desk).1);
+    assert!(
+        codes(&ours) == ["exhibit.accounts"] && codes(&theirs) == ["exhibit.accounts"],
+        "{ours:?} {theirs:?}"
+    );
+    fs::remove_file(desk.path("case/exhibits/accounts.dsse.json")).unwrap();
+    desk.write("twice.jsonl", desk.read("accounts.jsonl").repeat(2));
+    let said = desk.bad("case accounts case --input twice.jsonl --signer provider.key");
+    assert!(
+        said.contains("line 3") && said.contains("stands there twice"),
+        "{said}"
+    );
+    desk.good("case accounts case --input accounts.jsonl --signer provider.key");
+    reseal(&desk);
     desk.write("case/extra.txt", "x");
     assert!(
         quick(&desk)

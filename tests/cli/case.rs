@@ -69,8 +69,11 @@ fn trust(desk: &Desk, genesis: &str, value: &str) {
     let authority =
         |name: &str| -> Value { desk.read(&format!("{name}/{name}.json")).parse().unwrap() };
     let mut signers = vec![json!({"role": "examiner", "key": desk.read("examiner.txt").trim()})];
-    if desk.path("collector.txt").exists() {
-        signers.push(json!({"role": "collector", "key": desk.read("collector.txt").trim()}));
+    for role in ["collector", "provider"] {
+        let file = format!("{role}.txt");
+        if desk.path(&file).exists() {
+            signers.push(json!({"role": role, "key": desk.read(&file).trim()}));
+        }
     }
     let trust = json!({
         "format": "taggant-trust/1",

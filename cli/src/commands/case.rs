@@ -1,11 +1,13 @@
-//! `case example | signer | seal | draw | analyse | bundle | verify | identity | unblind | redact | report`: a test planned, sealed, its chance settled afterwards, and what came of it.
+//! `case example | signer | seal | draw | analyse | bundle | verify | accounts | identity | unblind | redact | report`: a test planned, sealed, its chance settled afterwards, and what came of it.
 
+mod accounts;
 mod analysis;
 mod bundle;
 mod identity;
 mod redact;
 mod report;
 mod self_test;
+mod validation;
 
 use std::io::Read;
 use std::path::Path;
@@ -48,6 +50,11 @@ pub(crate) fn run(command: &Case) -> Result<Answer> {
             names,
             signer,
         } => identity::open(folder, names, signer),
+        Case::Accounts {
+            folder,
+            input,
+            signer,
+        } => accounts::state(folder, input, signer),
         Case::Report(args) => report::run(args),
         Case::Redact(args) => redact::run(args),
     }

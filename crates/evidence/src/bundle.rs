@@ -2,6 +2,7 @@
 //!
 //! [`Contents::seal`] lists and signs a folder; [`verify`] checks it, link by link. Each [`Check`] passes, fails or was not run, under a code that does not change.
 
+mod accounts;
 mod check;
 mod folder;
 mod identity;
@@ -16,6 +17,7 @@ use crate::digest::Digest;
 use crate::signing::SigningKey;
 use crate::statement::{Predicate, Subject, state};
 
+pub use accounts::{ACCOUNTS, Account, Accounts};
 pub use check::{Check, Outcome, Status};
 pub use folder::{Folder, MAX_BYTES, MAX_DEPTH, MAX_FILES, Proofs};
 pub use identity::{Identity, Named, SUSPECTS};

@@ -21,7 +21,7 @@ NAME = re.compile("[a-z0-9][a-z0-9._-]{0,254}")
 MANIFEST, SUMS = "manifest.dsse.json", "manifest-sha256.txt"
 EPOCH, RECORD, PLAN, POOL = "commitment/epoch.json", "mark/record.json", "plan/plan.dsse.json", "plan/pool.jsonl"
 ASKED, RECORDS, OPENINGS, TRANSCRIPT = (f"transcript/{name}" for name in ("asked.jsonl", "records.jsonl", "openings.jsonl", "transcript.dsse.json"))
-KEYS, CONTROLS, SUSPECTS, ANALYSIS = "reveal/keys.jsonl", "reveal/controls.jsonl", "reveal/suspects.dsse.json", "analysis/analysis.json"
+KEYS, CONTROLS, SUSPECTS, ANALYSIS, ACCOUNTS = "reveal/keys.jsonl", "reveal/controls.jsonl", "reveal/suspects.dsse.json", "analysis/analysis.json", "exhibits/accounts.dsse.json"
 SPENT_UNKNOWN = {"timed-out", "cut-off", "unreadable"}
 SKEW = 10_000
 LARGEST, CONTROL_KEYS = 1 << 28, 999
@@ -530,6 +530,17 @@ class Bundle:
         own = [sha256(b"taggant/v1/identity", bytes.fromhex(one["salt"]), one["name"].encode()).hexdigest() for one in named["suspects"]]
         need(own == [suspect["identity"] for suspect in plan[0]["suspects"]], f"{SUSPECTS}: not the names that the plan holds")
 
+    def accounts(self):
+        subjects, found, _ = self.statement(ACCOUNTS, "urn:taggant:accounts:v1", ["provider"])
+        need(subjects == [(EPOCH, self.digest(EPOCH))], f"{ACCOUNTS}: about another {EPOCH}")
+        need(found.keys() == {"accounts"} and found["accounts"], f"{ACCOUNTS}: no account, or other fields")
+        for one in found["accounts"]:
+            shaped(one, {"pseudonym": str, "terms": str, "accepted": str, "indicators": list}, ACCOUNTS)
+            need(all(re.fullmatch("[0-9a-f]{64}", one[field]) for field in ("pseudonym", "terms")), f"{ACCOUNTS}: no digest")
+            millis(one["accepted"])
+            need(all(type(text) is str for text in one["indicators"]), f"{ACCOUNTS}: an indicator that is no text")
+        need(len({one["pseudonym"] for one in found["accounts"]}) == len(found["accounts"]), f"{ACCOUNTS}: an account that stands there twice")
+
     def order(self, commitment, sealed, ready, story, collected, opened):
         first = story["first"] if story["first"] is not None else story["last"]
         events = [("commitment", commitment[0], 0), ("plan", sealed[0], 0), ("round", ready[0], 0), ("first-query", first, 1), ("last-line", story["last"], 1), ("transcript", collected[0], 0)] + ([("reveal", opened[0], 0)] if opened else [])
@@ -562,6 +573,8 @@ class Bundle:
         self.check("reveal.keys", self.keys, plan, epoch)
         self.check("reveal.controls", self.controls, plan, epoch)
         self.check("order", lambda *events: self.order(*events, opened), commitment, sealed, ready, story, collected)
+        if ACCOUNTS in self.names:
+            self.check("exhibit.accounts", self.accounts)
         if SUSPECTS in self.names:
             self.check("suspects.named", self.named, plan)
         return self.results

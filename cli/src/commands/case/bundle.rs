@@ -11,6 +11,7 @@ use taggant_evidence::{Plan, SealedPlan, Time};
 use taggant_text::Tokenizer;
 
 use super::analysis;
+use super::validation::{self, VALIDATION};
 use crate::Answer;
 use crate::args::CaseFolder;
 use crate::clock;
@@ -82,9 +83,15 @@ pub(super) fn seal(path: &Path, signers: &[PathBuf]) -> Result<Answer> {
         case: case.clone(),
         plan: plan.digest(),
     };
-    let mut output = Output::create(&path.join(STOCK))?;
-    output.bytes(bundle::stock_lines(&folder, &signers)?.as_bytes())?;
-    output.finish()?;
+    let validation = validation::text().map_err(|error| Failure::new(error.to_string()))?;
+    for (name, text) in [
+        (STOCK, bundle::stock_lines(&folder, &signers)?),
+        (VALIDATION, validation),
+    ] {
+        let mut output = Output::create(&path.join(name))?;
+        output.bytes(text.as_bytes())?;
+        output.finish()?;
+    }
     let folder = Folder::open(path)?;
     let sealed = contents.seal(&folder, &signers)?;
     for (name, text) in [(SUMS, &sealed.sums), (MANIFEST, &sealed.manifest)] {

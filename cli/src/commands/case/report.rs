@@ -6,18 +6,19 @@ use std::path::Path;
 use serde::Deserialize;
 use taggant_evidence::Time;
 use taggant_evidence::bundle::{
-    self, ANALYSIS, Check, DISCLOSED, Folder, MANIFEST, Proven, SUMS, Status,
+    self, ACCOUNTS, ANALYSIS, Check, DISCLOSED, Folder, MANIFEST, Proven, SUMS, Status,
 };
 use taggant_evidence::report::{
     Alternative, Bin, Collection, Control, ControlKind, Custody, Decoys, Disclosure, Effect,
     FORMAT, Fate, Field, Finding, Link, LogP, Material, Method, Moment, NullRuns, Number, Outcome,
-    PlanEntry, Probability, Propositions, Rank, Redaction, Report, Results, Row, Standing, Step,
-    Study, Subject, Timeline, certification_13, certification_14,
+    PlanEntry, Probability, Propositions, Rank, Redaction, Report, Results, Row, SelfTest,
+    Standing, Step, Study, Subject, Timeline, certification_13, certification_14,
 };
 
 use super::analysis::{self, Analysis, Key, Suspect};
 use super::bundle::tokenizer;
 use super::self_test;
+use super::validation::{self, VALIDATION};
 use crate::Answer;
 use crate::args::CaseReport;
 use crate::clock;
@@ -163,6 +164,13 @@ fn fill(
         Outcome::NoSupport => "The primary test gave no support.",
         Outcome::Inconclusive(_) => "The primary test did not answer the question.",
     };
+    let mut accounts = notes.accounts.clone();
+    if proven.accounts > 0 {
+        accounts.push(format!(
+            "{ACCOUNTS}: {} accounts, on their custodian's word",
+            proven.accounts
+        ));
+    }
     let materials = (folder.names())
         .map(|name| {
             Ok(Material {
@@ -199,7 +207,7 @@ fn fill(
                 })
                 .collect(),
         },
-        method: method(proven, notes, self_test),
+        method: method(folder, proven, notes, self_test)?,
         timeline,
         collection: Collection {
             profile: plan.suspects[place].access,
@@ -216,7 +224,7 @@ fn fill(
         finding: Finding {
             outcome,
             accounts: link(
-                &notes.accounts,
+                &accounts,
                 "no exhibit of a custodian says whose accounts they are.",
             ),
             issued: link(
@@ -336,17 +344,22 @@ fn timeline(proven: &Proven<'_>, notes: &Notes) -> Timeline {
 }
 
 fn method(
+    folder: &Folder,
     proven: &Proven<'_>,
     notes: &Notes,
-    self_test: taggant_evidence::report::SelfTest,
-) -> Method {
+    self_test: SelfTest,
+) -> Result<Method> {
     let plan = proven.plan.plan();
     let window = proven
         .record
         .layers()
         .first()
         .map_or(0, |layer| layer.window);
-    Method {
+    let mut validation = notes.validation.clone();
+    if folder.has(VALIDATION) {
+        validation.extend(studies(folder, proven.record.scheme().id())?);
+    }
+    Ok(Method {
         summary: format!(
             "The suspects' answers were cut into units: a window of {window} tokens and the token after it. Each distinct unit was scored once, with the scheme {}, under the tested key and under {} control keys that were \
              committed to with it and never used; windows that occur in the prompt were left out. If the answers have nothing to do with the key, each score is a fair draw, whatever the text is about.",
@@ -358,9 +371,44 @@ fn method(
         source: plan.scorer.source,
         binary: plan.scorer.binary,
         machine: format!("{}, {}", std::env::consts::OS, std::env::consts::ARCH),
-        validation: notes.validation.clone(),
+        validation,
         self_test,
-    }
+    })
+}
+
+/// What the bundle's file says of the scheme.
+fn studies(folder: &Folder, scheme: &str) -> Result<Vec<Study>> {
+    let wrong = |error: serde_json::Error| Failure::new(format!("{VALIDATION}: {error}"));
+    let sha256 = folder.digest(VALIDATION)?;
+    let own = scheme.split('/').next().unwrap_or_default();
+    let studies = validation::read(&folder.text(VALIDATION)?).map_err(wrong)?;
+    let of_scheme = studies
+        .into_iter()
+        .filter(|study| study.statistic.starts_with(own));
+    Ok(of_scheme
+        .map(|study| {
+            let levels: Vec<String> = (study.levels.iter())
+                .map(|level| {
+                    format!(
+                        "at {} {} of that ({} to {})",
+                        level.level, level.rate, level.low, level.high
+                    )
+                })
+                .collect();
+            Study {
+                question: format!(
+                    "How often does {} reach a level where nothing is to be found?",
+                    study.statistic
+                ),
+                result: format!(
+                    "Of {} scores, in parts of the level, with 99 % intervals: {}.",
+                    study.scores,
+                    levels.join(", ")
+                ),
+                sha256,
+            }
+        })
+        .collect())
 }
 
 /// Every control key on every suspect's text is a run of the procedure where nothing is to be found.
@@ -573,6 +621,8 @@ fn holds(name: &str) -> &'static str {
         ANALYSIS => "every number of this report",
         DISCLOSED => "the same over what is disclosed",
         bundle::SUSPECTS => "the suspects' names, opened",
+        ACCOUNTS => "whose accounts they are, on their custodian's word",
+        VALIDATION => "how often the statistics err where nothing is to be found",
         bundle::STOCK => "lines for other tools",
         _ if bundle::TOKENIZERS.contains(&name) => "the tokenizer that texts are read with",
         _ => "an exhibit",

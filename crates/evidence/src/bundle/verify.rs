@@ -11,6 +11,7 @@ use self::collected::{Seen, chain, complete, ended, shown, signed, under_plan, w
 use self::files::{anchored, listed, manifest, signed_by};
 use self::keys::{controls, epoch, keys};
 use self::plan::{asked, plan, ready, record};
+use super::accounts::{ACCOUNTS, Accounts};
 use super::check::Outcome;
 use super::folder::{Folder, is_seal};
 use super::identity::{Identity, Named, SUSPECTS};
@@ -50,6 +51,8 @@ pub struct Proven<'a> {
     pub reasons: Vec<String>,
     /// The suspects' names, in the plan's order, where they are opened.
     pub names: Option<&'a [Identity]>,
+    /// How many accounts a custodian answers for.
+    pub accounts: usize,
     ended: Ending,
 }
 
@@ -189,6 +192,9 @@ pub fn verify(
     let names = (folder.has(SUSPECTS))
         .then(|| outcome.run("suspects.named", plan, |plan| named(folder, trust, plan)))
         .flatten();
+    let accounts = (folder.has(ACCOUNTS))
+        .then(|| outcome.keep("exhibit.accounts", accounts(folder, trust)))
+        .flatten();
     let proven = (|| {
         Some(Proven {
             folder,
@@ -203,6 +209,7 @@ pub fn verify(
             withheld: walked?.withheld,
             reasons: walked?.reasons.iter().cloned().collect(),
             names: names.as_deref(),
+            accounts: accounts.as_ref().map_or(0, |found| found.accounts.len()),
             ended: ended(walked?),
         })
         // Suspects, prompts and answers are numbered as the plan has them, and prompts are those that were asked.
@@ -242,6 +249,19 @@ fn named(folder: &Folder, trust: &Trust, plan: &SealedPlan) -> Found<Vec<Identit
     match named.fault(&plan.plan().suspects) {
         Some(fault) => Err(format!("{SUSPECTS}: {fault}")),
         None => Ok((named.suspects, who)),
+    }
+}
+
+/// Whose accounts they are, on the word of a provider of the trust file.
+fn accounts(folder: &Folder, trust: &Trust) -> Found<Accounts> {
+    let roles = [(SignerRole::Provider, trust.keys(SignerRole::Provider))];
+    let (subjects, found, who) = signed_by::<Accounts>(folder, ACCOUNTS, &roles)?;
+    if subjects != [Subject::new(EPOCH, folder.digest(EPOCH).map_err(told)?)] {
+        return Err(format!("{ACCOUNTS}: about another {EPOCH}"));
+    }
+    match found.fault() {
+        Some(fault) => Err(format!("{ACCOUNTS}: {fault}")),
+        None => Ok((found, who)),
     }
 }
 
