@@ -22,7 +22,7 @@ pub use check::{Check, Outcome, Status};
 pub use folder::{Folder, MAX_BYTES, MAX_DEPTH, MAX_FILES, Proofs};
 pub use identity::{Identity, Named, SUSPECTS};
 pub use stock::{STOCK, stock_lines};
-pub use verify::{Answer, Proven, Times, verify};
+pub use verify::{Answer, Proven, Times, verify, verify_files};
 
 /// The signed list of a bundle's files.
 pub const MANIFEST: &str = "manifest.dsse.json";

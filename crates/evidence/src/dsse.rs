@@ -84,6 +84,17 @@ impl Envelope {
         self.signatures.iter().map(|(id, _)| id.as_str())
     }
 
+    /// Whether every signature is of one of `keys`, under that key's id: then nothing in the envelope can be changed.
+    #[must_use]
+    pub fn is_signed_by_none_but(&self, keys: &[PublicKey]) -> bool {
+        let signed = self.signed_bytes();
+        self.signatures.iter().all(|(id, signature)| {
+            let named = |key: &PublicKey| base16ct::lower::encode_string(&key.id()) == *id;
+            keys.iter()
+                .any(|key| named(key) && key.verifies(&signed, signature))
+        })
+    }
+
     /// Those of `keys` that signed, each once. Key ids in the envelope are not believed: every key is tried.
     #[must_use]
     pub fn signers<'a>(&self, keys: &'a [PublicKey]) -> Vec<&'a PublicKey> {

@@ -90,6 +90,13 @@ def answer(body):
         return None
 
 
+def unbase64(text):
+    """Bytes, of which there is one spelling."""
+    data = base64.b64decode(text, validate=True)
+    need(base64.b64encode(data).decode() == text, "base64 in another spelling")
+    return data
+
+
 def ed25519(key, signature, message):
     public = bytes.fromhex("302a300506032b6570032100") + key
     ran = openssl("pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", None, "-rawin", "-in", None, "-sigfile", None, files=(public, message, signature))
@@ -259,15 +266,16 @@ class Bundle:
             need(data.endswith(b"\n"), "its last line is torn")
             envelope = spelled(data[:-1], "the envelope")
             shaped(envelope, {"payload": str, "payloadType": str, "signatures": list}, "the envelope")
-            payload = base64.b64decode(envelope["payload"], validate=True)
+            payload = unbase64(envelope["payload"])
             type_ = envelope["payloadType"].encode()
             signed = b"DSSEv1 %d %s %d %s" % (len(type_), type_, len(payload), payload)
-            signatures = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"]]
+            signatures = [unbase64(one["sig"]) for one in envelope["signatures"]]
+            ids = [one["keyid"] for one in envelope["signatures"]]
             good = set()
             for role in roles:
                 role, *who = role if type(role) is tuple else (role,)
-                keys = [key[3] for own, key in self.trust.signers if own == role and (not who or key[0] == who[0])]
-                own = {number for number, one in enumerate(signatures) if any(ed25519(key, one, signed) for key in keys)}
+                keys = [key for own, key in self.trust.signers if own == role and (not who or key[0] == who[0])]
+                own = {number for number, one in enumerate(signatures) if any(ids[number] == key[1].hex() and ed25519(key[3], one, signed) for key in keys)}
                 need(own, f"no signature of a trusted {role}")
                 good |= own
             need(len(good) == len(signatures), "a signature of somebody else")
@@ -306,10 +314,10 @@ class Bundle:
 
     def plan(self, manifest):
         envelope = json.loads(self.read(PLAN), object_pairs_hook=case.unique)
-        payload, type_ = base64.b64decode(envelope["payload"], validate=True), envelope["payloadType"].encode()
+        payload, type_ = unbase64(envelope["payload"]), envelope["payloadType"].encode()
         signed = b"DSSEv1 %d %s %d %s" % (len(type_), type_, len(payload), payload)
         keys = [key[3] for own, key in self.trust.signers if own == "examiner"]
-        signatures = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"]]
+        signatures = [unbase64(one["sig"]) for one in envelope["signatures"]]
         need(any(ed25519(key, one, signed) for key in keys for one in signatures), f"{PLAN}: no signature of a trusted examiner")
         statement = json.loads(payload, object_pairs_hook=case.unique)
         need((statement["_type"], statement["predicateType"]) == ("https://in-toto.io/Statement/v1", "urn:taggant:plan:v1"), f"{PLAN}: a statement of another type")
@@ -374,7 +382,7 @@ class Bundle:
                 story["withheld"] += 1
                 return None
             need(("text" in opening) != ("base64" in opening), f"{place}: neither text nor bytes, or both")
-            data = opening["text"].encode() if "text" in opening else base64.b64decode(opening["base64"], validate=True)
+            data = opening["text"].encode() if "text" in opening else unbase64(opening["base64"])
             if "base64" in opening:
                 try:
                     data.decode()

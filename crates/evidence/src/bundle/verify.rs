@@ -16,7 +16,7 @@ use super::check::Outcome;
 use super::folder::{Folder, is_seal};
 use super::identity::{Identity, Named, SUSPECTS};
 use super::order::{Event, in_order};
-use super::{ANALYSIS, DISCLOSED, EPOCH, MANIFEST, PLAN, REVEAL, SUMS, TRANSCRIPT};
+use super::{ANALYSIS, Contents, DISCLOSED, EPOCH, MANIFEST, PLAN, REVEAL, SUMS, TRANSCRIPT};
 use crate::anchors::Anchors;
 use crate::asked::Asked;
 use crate::plan::SealedPlan;
@@ -111,6 +111,26 @@ impl Proven<'_> {
     }
 }
 
+/// Checks that a bundle's files are those that were signed, and nothing else; for a first look, or where that is all that is asked.
+#[must_use]
+pub fn verify_files(folder: &Folder, trust: &Trust) -> Outcome {
+    let mut outcome = Outcome::default();
+    files(&mut outcome, folder, trust);
+    outcome
+}
+
+fn files(
+    outcome: &mut Outcome,
+    folder: &Folder,
+    trust: &Trust,
+) -> Option<(Vec<Subject>, Contents)> {
+    let manifest = outcome.keep("files.manifest", manifest(folder, trust));
+    outcome.run("files.listed", manifest.as_ref(), |(subjects, _)| {
+        listed(folder, subjects)
+    });
+    manifest
+}
+
 /// Checks a bundle against a trust file. `analyse` recomputes [`ANALYSIS`] from what is proven, or says why it cannot.
 ///
 /// Nothing is asked of the network, and a bundle that brings its own keys gains nothing by it.
@@ -120,10 +140,7 @@ pub fn verify(
     analyse: impl FnOnce(&Proven<'_>) -> Result<String, String>,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    let manifest = outcome.keep("files.manifest", manifest(folder, trust));
-    outcome.run("files.listed", manifest.as_ref(), |(subjects, _)| {
-        listed(folder, subjects)
-    });
+    let manifest = files(&mut outcome, folder, trust);
     if folder
         .names()
         .any(|name| is_seal(name) && name != MANIFEST && name != SUMS)

@@ -47,9 +47,11 @@ pub(super) fn signed_by<P: Predicate>(
         all.extend(keys.iter().cloned());
     }
     let (subjects, predicate) = found.ok_or_else(|| format!("{name}: nobody is asked for"))?;
-    if envelope.signers(&all).len() != envelope.signatures().count() {
+    if envelope.signers(&all).len() != envelope.signatures().count()
+        || !envelope.is_signed_by_none_but(&all)
+    {
         return Err(format!(
-            "{name}: a signature that is nobody's who is asked for"
+            "{name}: a signature that is nobody's who is asked for, or under another key's id"
         ));
     }
     Ok((
