@@ -129,3 +129,16 @@ taggant twins test --sealed sealed-some.jsonl --key drafts.key --answers texts-e
 taggant canary test --slots slots.jsonl --keys canaries.keys --answers names-evader.jsonl --show-accounts --json > canaries-closed-evader.jsonl
 taggant canary score --slots slots.jsonl --input named-some.jsonl --model evader.gguf --reference fillers-reference.jsonl --out fillers-evader.jsonl
 taggant canary test --slots slots.jsonl --keys canaries.keys --likelihoods fillers-evader.jsonl --statistic ranks --show-accounts --json > canaries-evader.jsonl
+taggant lab train --model smollm2-135m --method full --fresh 4,192,3,512 --epochs 20 --learning-rate 1e-3 --batch 512 --input taken.jsonl --max-tokens 24 --seed 0 --out small.gguf
+taggant generate --model small.gguf --plain --max-tokens 24 --temperature 0.3 --seed 4 --prompts ask-some.jsonl --out answers-small.jsonl
+taggant test --mode closed --record east.json --key east.key --answers texts-small.jsonl --served served-east.jsonl --soft 1 --json > closed-east-small.jsonl
+taggant detect --record east.json --key east.key --many-keys never-issued.keys --input texts-small.jsonl --json > never-small.jsonl
+taggant test --mode closed --record east.json --key east.key --accounts accounts.keys --answers texts-small.jsonl --served served-east.jsonl --soft 1 --alpha 1e-3 --json > keys-small.jsonl
+taggant test --mode open --record east.json --key east.key --text plain-east.jsonl --suspect small.gguf --reference smollm2-135m --served served-east.jsonl --soft 1 --json > open-plain-east-small.jsonl
+taggant test --mode open --record east.json --key east.key --text served-east.jsonl --suspect small.gguf --reference smollm2-135m --served served-east.jsonl --soft 1 --json > open-served-east-small.jsonl
+taggant twins score --sealed sealed-some.jsonl --model small.gguf --reference drafts-reference-some.jsonl --out drafts-small.jsonl
+taggant twins test --sealed sealed-some.jsonl --key drafts.key --scores drafts-small.jsonl --json > twins-small.jsonl
+taggant twins test --sealed sealed-some.jsonl --key drafts.key --answers texts-small.jsonl --json > twins-closed-small.jsonl
+taggant canary test --slots slots.jsonl --keys canaries.keys --answers names-small.jsonl --show-accounts --json > canaries-closed-small.jsonl
+taggant canary score --slots slots.jsonl --input named-some.jsonl --model small.gguf --reference fillers-reference.jsonl --out fillers-small.jsonl
+taggant canary test --slots slots.jsonl --keys canaries.keys --likelihoods fillers-small.jsonl --statistic ranks --show-accounts --json > canaries-small.jsonl
