@@ -3,6 +3,7 @@
 //! [`Contents::seal`] lists and signs a folder; [`verify`] checks it, link by link. Each [`Check`] passes, fails or was not run, under a code that does not change.
 
 mod accounts;
+mod ageing;
 mod check;
 mod folder;
 mod identity;
@@ -18,6 +19,7 @@ use crate::signing::SigningKey;
 use crate::statement::{Predicate, Subject, state};
 
 pub use accounts::{ACCOUNTS, Account, Accounts};
+pub use ageing::ageing;
 pub use check::{Check, Outcome, Status};
 pub use folder::{Folder, MAX_BYTES, MAX_DEPTH, MAX_FILES, Proofs};
 pub use identity::{Identity, Named, SUSPECTS};

@@ -535,6 +535,7 @@ class Bundle:
         need(named.keys() == {"suspects"}, f"{SUSPECTS}: other fields")
         for one in named["suspects"]:
             shaped(one, {"name": str, "salt": str}, SUSPECTS)
+            need(re.fullmatch("[0-9a-f]{64}", one["salt"]), f"{SUSPECTS}: no salt")
         own = [sha256(b"taggant/v1/identity", bytes.fromhex(one["salt"]), one["name"].encode()).hexdigest() for one in named["suspects"]]
         need(own == [suspect["identity"] for suspect in plan[0]["suspects"]], f"{SUSPECTS}: not the names that the plan holds")
 

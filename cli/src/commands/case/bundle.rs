@@ -66,6 +66,14 @@ pub(super) fn analyse(args: &CaseFolder) -> Result<Answer> {
 /// Closes a case's folder.
 pub(super) fn seal(path: &Path, signers: &[PathBuf]) -> Result<Answer> {
     let folder = Folder::open(path)?;
+    // Nothing of a closed case is touched: what is written below would break it.
+    if let Some(closed) = [MANIFEST, SUMS].into_iter().find(|name| folder.has(name)) {
+        return Err(Failure::new(format!(
+            "{}: it is there already",
+            path.join(closed).display()
+        ))
+        .hint("the case is closed; take both files of the manifest away to close it anew"));
+    }
     let signers = signers
         .iter()
         .map(|path| files::read_signer(path))
@@ -83,12 +91,13 @@ pub(super) fn seal(path: &Path, signers: &[PathBuf]) -> Result<Answer> {
         case: case.clone(),
         plan: plan.digest(),
     };
-    let validation = validation::text().map_err(|error| Failure::new(error.to_string()))?;
-    for (name, text) in [
-        (STOCK, bundle::stock_lines(&folder, &signers)?),
-        (VALIDATION, validation),
-    ] {
-        let mut output = Output::create(&path.join(name))?;
+    let mut output = Output::create(&path.join(STOCK))?;
+    output.bytes(bundle::stock_lines(&folder, &signers)?.as_bytes())?;
+    output.finish()?;
+    // One that is there is the studies of whatever version computed the results.
+    if !folder.has(VALIDATION) {
+        let text = validation::text().map_err(|error| Failure::new(error.to_string()))?;
+        let mut output = Output::fresh(&path.join(VALIDATION))?;
         output.bytes(text.as_bytes())?;
         output.finish()?;
     }
@@ -136,7 +145,7 @@ pub(super) fn verify(args: &CaseFolder, json: bool) -> Result<Answer> {
     }
     output.finish()?;
     let soon = clock::now()?.unix_millis() + WARNING;
-    for (name, until) in folder.ageing(&trust, Time::from_unix_millis(soon)?) {
+    for (name, until) in bundle::ageing(&folder, &trust, Time::from_unix_millis(soon)?) {
         say(&format!(
             "{name}: no authority that stamped it is believed beyond {until}; have it stamped again before"
         ));

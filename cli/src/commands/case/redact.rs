@@ -20,6 +20,20 @@ pub(super) fn run(args: &CaseRedact) -> Result<Answer> {
     let openings = withhold(&folder, args)?;
     fs::create_dir(&args.out)
         .map_err(|error| Failure::io(&args.out, &error).hint("give a folder that is not there"))?;
+    if let Err(failure) = copy(&folder, &openings, args) {
+        let _ = fs::remove_dir_all(&args.out);
+        return Err(failure);
+    }
+    say(&format!(
+        "{}: withheld by {}; close it with `taggant case bundle`",
+        args.out.display(),
+        args.by
+    ));
+    Ok(Answer::Yes)
+}
+
+/// Fills the copy, and computes what its texts give.
+fn copy(folder: &Folder, openings: &str, args: &CaseRedact) -> Result<()> {
     // What closes the folder is made anew; so is what was computed from texts that may be gone.
     let own = |name: &&str| ![SUMS, STOCK, DISCLOSED].contains(name) && !name.starts_with(MANIFEST);
     for name in folder.names().filter(own) {
@@ -39,24 +53,19 @@ pub(super) fn run(args: &CaseRedact) -> Result<Answer> {
     let copy = Folder::open(&args.out)?;
     let mut disclosed = None;
     bundle::verify(&copy, &anchor::trust(&args.folder.trust)?, |proven| {
-        let text = analysis::analyse(proven, &tokenizer(&args.folder, &folder)?)?.text()?;
+        let text = analysis::analyse(proven, &tokenizer(&args.folder, folder)?)?.text()?;
         Ok(disclosed.insert(text).clone())
     });
     let Some(disclosed) = disclosed else {
-        return Err(
-            Failure::new(format!("{}: nothing was scored", args.out.display()))
-                .hint("see `taggant case verify` of the case as it was"),
-        );
+        return Err(Failure::new(format!(
+            "{}: nothing was scored",
+            args.folder.folder.display()
+        ))
+        .hint("see `taggant case verify` of the case as it was"));
     };
     let mut output = Output::fresh(&args.out.join(DISCLOSED))?;
     output.bytes(disclosed.as_bytes())?;
-    output.finish()?;
-    say(&format!(
-        "{}: withheld by {}; close it with `taggant case bundle`",
-        args.out.display(),
-        args.by
-    ));
-    Ok(Answer::Yes)
+    output.finish()
 }
 
 /// The file of openings with what is asked for withheld.

@@ -8,10 +8,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use taggant_core::{Error, ErrorKind, Result};
 
-use super::{EPOCH, MANIFEST, PLAN, REVEAL, SUMS, TRANSCRIPT};
+use super::{MANIFEST, SUMS};
 use crate::digest::Digest;
-use crate::time::Time;
-use crate::trust::Trust;
 
 /// Most files of a bundle.
 pub const MAX_FILES: usize = 100_000;
@@ -165,20 +163,6 @@ impl Folder {
             false => None,
         };
         Ok(Proofs { tokens, log })
-    }
-
-    /// The anchored files whose last authority is not believed beyond `soon`, and until when it is (V-6): time to have them stamped again.
-    pub fn ageing(&self, trust: &Trust, soon: Time) -> impl Iterator<Item = (&'static str, Time)> {
-        [EPOCH, PLAN, TRANSCRIPT, REVEAL]
-            .into_iter()
-            .filter_map(move |name| {
-                let of_file = |found: &str| {
-                    let rest = found.strip_prefix(name)?.strip_prefix('.')?;
-                    trust.until(rest.strip_suffix(".tsr")?)
-                };
-                let last = self.names().filter_map(of_file).max()?;
-                (last < soon).then_some((name, last))
-            })
     }
 
     /// A file's bytes.
