@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use taggant_evidence::bundle::{self, Folder, Status};
 use taggant_evidence::statement::{Subject, state};
 use taggant_evidence::transcript::{self, field_digest};
-use taggant_evidence::{Digest, SigningKey, Trust};
+use taggant_evidence::{Digest, SigningKey, Time, Trust};
 
 use crate::case::{anchor, office, wait};
 use crate::collect::server::{Act, Server};
@@ -47,16 +47,7 @@ fn closed_case() -> Desk {
         "{generate} --seed 3 --key east.key --out served.jsonl --record case/mark/record.json"
     ));
     desk.good(&format!("{generate} --seed 4 --plain --out plain.jsonl"));
-    desk.good("key reveal --epoch case/commitment/epoch.json --key east.key --out opened.json");
-    desk.good("key reveal --epoch case/commitment/epoch.json --controls root.key --out case/reveal/controls.jsonl");
-    desk.write(
-        "case/reveal/keys.jsonl",
-        desk.read("opened.json").trim_end().to_owned() + "\n",
-    );
-
-    let opened: Value = desk.read("opened.json").parse().unwrap();
-    let record = desk.read("case/mark/record.json");
-    let mut plan: Value = desk.read("plan.json").parse().unwrap();
+    let mut plan = open_keys(&desk);
     plan["pool"] = json!({"sha256": Digest::of(asked.as_bytes()), "prompts": 8, "drawn": 6});
     plan["stopping"] = json!({"fixed": {"answers": 1}});
     let mut names = String::new();
@@ -67,12 +58,6 @@ fn closed_case() -> Desk {
         json!({"id": id, "identity": row["identity"], "access": "one-collector"})
     };
     plan["suspects"] = json!([suspect("s1"), suspect("s2")]);
-    plan["keys"] = json!([{"commitment": leaf(&desk), "epoch": opened["root"]}]);
-    plan["mark"] = json!(Digest::of(record.as_bytes()));
-    plan["tokenizer"] = record.parse::<Value>().unwrap()["tokenizer"]["digest"].clone();
-    plan["primary"] = json!({"mode": "closed", "statistic": "plain"});
-    plan["sensitivity"] = json!([]);
-    plan["exclusions"] = json!([]);
     plan["budget"] = json!({"requests": 100, "tokens": 100_000});
     desk.write("names.jsonl", names);
     desk.write("plan.json", plan.to_string());
@@ -114,6 +99,28 @@ fn closed_case() -> Desk {
     desk
 }
 
+/// Opens the tested key and the control keys; the office's plan for them and the mark.
+pub(crate) fn open_keys(desk: &Desk) -> Value {
+    desk.good("key reveal --epoch case/commitment/epoch.json --key east.key --out opened.json");
+    desk.good("key reveal --epoch case/commitment/epoch.json --controls root.key --out case/reveal/controls.jsonl");
+    let opened = desk.read("opened.json");
+    desk.write(
+        "case/reveal/keys.jsonl",
+        opened.trim_end().to_owned() + "\n",
+    );
+    let opened: Value = opened.parse().unwrap();
+    let text = desk.read("case/mark/record.json");
+    let record: Value = text.parse().unwrap();
+    let mut plan: Value = desk.read("plan.json").parse().unwrap();
+    plan["keys"] = json!([{"commitment": record["layers"][0]["key"], "epoch": opened["root"]}]);
+    plan["mark"] = json!(Digest::of(text.as_bytes()));
+    plan["tokenizer"] = record["tokenizer"]["digest"].clone();
+    plan["primary"] = json!({"mode": "closed", "statistic": "plain"});
+    plan["sensitivity"] = json!([]);
+    plan["exclusions"] = json!([]);
+    plan
+}
+
 /// Lets the round come, asks the suspects behind these doors, and closes and signs the case.
 pub(crate) fn close(desk: &Desk, doors: &Value) {
     let collector = desk.good("case signer --name collector.example/bob --out collector.key");
@@ -133,12 +140,6 @@ pub(crate) fn close(desk: &Desk, doors: &Value) {
     prove(desk, "case/reveal/keys.jsonl");
     desk.good("case analyse case --trust trust.json --tokenizer smollm2-135m");
     desk.good("case bundle case --signer ann.key --signer collector.key");
-}
-
-/// The commitment of the tested key.
-pub(crate) fn leaf(desk: &Desk) -> Value {
-    let record: Value = desk.read("case/mark/record.json").parse().unwrap();
-    record["layers"][0]["key"].clone()
 }
 
 /// Every check of the bundle, by code.
@@ -293,6 +294,36 @@ fn a_case_is_closed_and_verified() {
     assert_eq!(redaction["all"]["log10"], key(0)["log10_p"]);
     assert_eq!(redaction["disclosed"], report["results"]["rows"][0]["p"]);
     assert!(desk.read("report/report.html").contains("privilege"));
+    // Texts that are withheld after they were scored can make what is left look stronger: such a case supports nothing, where the whole one does.
+    let found: Value = desk.read("report/report.json").parse().unwrap();
+    let committed: Time = found["timeline"]["key"]["at"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let served = Time::from_unix_millis(committed.unix_millis() + 1).unwrap();
+    desk.write(
+        "notes.json",
+        json!({"issuance": {"at": served, "shown_by": "the provider's log"}}).to_string(),
+    );
+    for (folder, outcome) in [("case", "support"), ("less", "inconclusive")] {
+        desk.good(&format!("case report {folder} --trust trust.json --tokenizer smollm2-135m --notes notes.json --out {folder}-report"));
+        let report: Value = desk
+            .read(&format!("{folder}-report/report.json"))
+            .parse()
+            .unwrap();
+        assert!(
+            report["finding"]["outcome"].to_string().contains(outcome),
+            "{folder}: {}",
+            report["finding"]
+        );
+        // The plan names no control among its suspects, so nothing is known of the procedure's errors.
+        assert_eq!(report["finding"]["null_runs"]["runs"], 0);
+    }
+    // A closed case is not closed again, and stays as it is.
+    let said = desk.bad("case bundle case --signer ann.key");
+    assert!(said.contains("the case is closed"), "{said}");
+    assert_eq!(checks(&desk).0, 0);
     // S-8: names are opened when scores are frozen: about another analysis, or with another name, the statement does not hold.
     let names = desk.read("names.jsonl");
     let open = |names: &str, analysis: &str| {

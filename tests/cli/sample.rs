@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use taggant_evidence::bundle::{self, Folder, Status};
 use taggant_evidence::{Digest, Time, Trust};
 
-use crate::bundle::{close, leaf, list, prove, python, quick};
+use crate::bundle::{close, list, open_keys, prove, python, quick};
 use crate::case::{now, office};
 use crate::collect::server::{Act, Server};
 use crate::{Desk, rows};
@@ -128,37 +128,23 @@ fn the_sample_is_made_anew() {
         ));
     }
 
-    desk.good("key reveal --epoch case/commitment/epoch.json --key east.key --out opened.json");
-    desk.good("key reveal --epoch case/commitment/epoch.json --controls root.key --out case/reveal/controls.jsonl");
-    desk.write(
-        "case/reveal/keys.jsonl",
-        desk.read("opened.json").trim_end().to_owned() + "\n",
-    );
-    let opened: Value = desk.read("opened.json").parse().unwrap();
-    let record = desk.read("case/mark/record.json");
-    let mut plan: Value = desk.read("plan.json").parse().unwrap();
+    let mut plan = open_keys(&desk);
     plan["case"] = json!("sample");
     plan["pool"] = json!({"sha256": Digest::of(pool.as_bytes()), "prompts": POOL, "drawn": DRAWN});
     plan["sampling"] = json!({"temperature": "0.3", "top_p": "1", "max_tokens": TOKENS});
     plan["stopping"] = json!({"fixed": {"answers": ANSWERS}});
     let suspect = |id: &str, identity: &Digest| json!({"id": id, "identity": identity, "access": "one-collector"});
     plan["suspects"] = json!([suspect("s1", &identities[0]), suspect("s2", &identities[1])]);
-    plan["keys"] = json!([{"commitment": leaf(&desk), "epoch": opened["root"]}]);
-    plan["mark"] = json!(Digest::of(record.as_bytes()));
-    plan["tokenizer"] = record.parse::<Value>().unwrap()["tokenizer"]["digest"].clone();
     plan["scorer"] = json!({
         "version": format!("taggant {}", env!("CARGO_PKG_VERSION")),
         "source": Digest::of(&fs::read("../Cargo.lock").unwrap()),
         "binary": Digest::of(&fs::read(env!("CARGO_BIN_EXE_taggant")).unwrap()),
     });
-    plan["primary"] = json!({"mode": "closed", "statistic": "plain"});
     plan["controls"]["negative"] = json!([
         "suspect s2: the same base model, trained on answers to the same prompts without a mark"
     ]);
     plan["controls"]["positive"] = json!([]);
     plan["power"] = json!({"effect": "0.1", "units": 2400, "power": "0.94"});
-    plan["sensitivity"] = json!([]);
-    plan["exclusions"] = json!([]);
     plan["budget"] = json!({"requests": 200, "tokens": 20_000});
     desk.write("plan.json", plan.to_string());
     desk.good("case seal --plan plan.json --signer ann.key --out case/plan/plan.dsse.json");
