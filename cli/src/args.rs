@@ -251,6 +251,8 @@ pub(crate) enum Case {
         #[arg(long)]
         json: bool,
     },
+    /// Put every plan of the case into its folder, as the case's log has them, with what became of each
+    Register(CaseRegister),
     /// State whose accounts a case is about, as their custodian: it is signed and linked to the keys' commitment, and judged by nobody
     Accounts {
         /// The case's folder
@@ -282,8 +284,45 @@ pub(crate) enum Case {
     },
     /// Withhold texts of a transcript, with who does it and why, in a copy of the case
     Redact(CaseRedact),
+    /// Ask for new time-stamps over a closed case, before those that it has are nobody's word
+    #[command(after_help = "\
+A stamp over the manifest is one over every file that it lists, the older stamps among them; stamps that the manifest has got since are stamped as well. Where a trust file says from when on an authority is `broken`, its tokens count if they are shown to be older.
+
+Exit codes: 0 written, 2 could not answer.")]
+    Renew {
+        /// The case's folder
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+        /// Where to write the requests: a new folder, not the case's
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        out: PathBuf,
+    },
     /// Write the report on a verified bundle: report.json, one page of HTML, and drafts of certifications
     Report(CaseReport),
+}
+
+#[derive(Debug, Group)]
+#[command(after_help = "\
+A case keeps a log of its own (`anchor enter`): its plans and its transcript are entered there, whatever becomes of them, so that nobody can plan until something is found and show \
+that alone. Every entry must be a file of the case's folder, and p-values are held over the tests of all plans. The register is written after the transcript was entered and before `case analyse`.
+
+Exit codes: 0 written, 2 could not answer.")]
+pub(crate) struct CaseRegister {
+    /// The case's folder
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// Whose word counts
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trust: PathBuf,
+    /// The case's log; its head, with the witnesses' cosignatures, is FILE.note
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) log: PathBuf,
+    /// Sealed plans that were not carried out here: rows with `plan` (a file) and one of `abandoned`, `pending` and `carried-out` (why, or with what result), as JSONL
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) others: Option<PathBuf>,
+    /// The examiner's signing key
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) signer: PathBuf,
 }
 
 #[derive(Debug, Group)]
@@ -345,6 +384,7 @@ A case's folder holds, with time-stamps (FILE.NAME.tsr) and a tlog-proof (FILE.t
   plan/plan.dsse.json *       the sealed plan, and plan/pool.jsonl
   transcript/                 what `collect` wrote: asked.jsonl, records.jsonl, openings.jsonl, transcript.dsse.json *
   reveal/keys.jsonl           the tested keys, opened, and reveal/controls.jsonl (`key reveal`)
+  register/log.txt            the case's log, its head and what became of each plan (`case register`)
   analysis/analysis.json      what `case analyse` wrote
 
 Exit codes: 0 every check passed, 1 one failed or could not be run, 2 could not answer.")]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use taggant_evidence::bundle::{self, Folder, Status};
+use taggant_evidence::report::Fate;
 use taggant_evidence::statement::{Subject, state};
 use taggant_evidence::transcript::{self, field_digest};
 use taggant_evidence::{Digest, SigningKey, Time, Trust};
@@ -14,6 +15,8 @@ use crate::collect::server::{Act, Server};
 use crate::{Desk, mode, rows};
 
 const VERIFY: &str = "case verify case --trust trust.json --tokenizer smollm2-135m";
+
+const REGISTER: &str = "case register case --trust trust.json --log case.log --signer ann.key";
 
 /// Anchors a file of the case.
 pub(crate) fn prove(desk: &Desk, file: &str) {
@@ -29,7 +32,11 @@ pub(crate) fn prove(desk: &Desk, file: &str) {
 
 /// A case in which suspect `s1` says what was served under the key and `s2` says what was not; closed and signed.
 fn closed_case() -> Desk {
-    let desk = office();
+    closed_case_at(office(), "")
+}
+
+/// The same at a desk where something was done before; `others` is what `case register` is told of other plans.
+fn closed_case_at(desk: Desk, others: &str) -> Desk {
     desk.root();
     for folder in ["commitment", "mark", "plan", "transcript", "reveal"] {
         fs::create_dir_all(desk.path("case").join(folder)).unwrap();
@@ -95,7 +102,7 @@ fn closed_case() -> Desk {
     desk.write("accounts.jsonl", account("a") + &account("b"));
     desk.good("case accounts case --input accounts.jsonl --signer provider.key");
     let doors = json!({"s1": door("one"), "s2": door("two")});
-    close(&desk, &doors);
+    close(&desk, &doors, others);
     desk
 }
 
@@ -116,13 +123,12 @@ pub(crate) fn open_keys(desk: &Desk) -> Value {
     plan["mark"] = json!(Digest::of(text.as_bytes()));
     plan["tokenizer"] = record["tokenizer"]["digest"].clone();
     plan["primary"] = json!({"mode": "closed", "statistic": "plain"});
-    plan["sensitivity"] = json!([]);
     plan["exclusions"] = json!([]);
     plan
 }
 
 /// Lets the round come, asks the suspects behind these doors, and closes and signs the case.
-pub(crate) fn close(desk: &Desk, doors: &Value) {
+pub(crate) fn close(desk: &Desk, doors: &Value, others: &str) {
     let collector = desk.good("case signer --name collector.example/bob --out collector.key");
     desk.write("collector.txt", collector.stdout);
     desk.write("doors.json", doors.to_string());
@@ -138,6 +144,7 @@ pub(crate) fn close(desk: &Desk, doors: &Value) {
     // The keys are opened after the last question; authorities count whole seconds.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     prove(desk, "case/reveal/keys.jsonl");
+    desk.good(&format!("{REGISTER}{others}"));
     desk.good("case analyse case --trust trust.json --tokenizer smollm2-135m");
     desk.good("case bundle case --signer ann.key --signer collector.key");
 }
@@ -453,6 +460,168 @@ fn a_hostile_bundle_is_refused_by_name() {
     );
 }
 
+/// P-4, S-5: whatever was planned is in the bundle, also what was given up, and p-values are held over all of it.
+#[test]
+fn every_plan_of_a_case_is_in_its_register() {
+    let desk = office();
+    // Somebody planned, entered the plan in the case's log, and thought better of it.
+    let mut plan: Value = desk.read("plan.json").parse().unwrap();
+    for suspect in ["x", "y"] {
+        let mut other = plan["suspects"][0].clone();
+        other["id"] = json!(suspect);
+        plan["suspects"].as_array_mut().unwrap().push(other);
+    }
+    plan["budget"] = json!({"requests": 1_000_000, "tokens": 100_000_000});
+    desk.write("first.json", plan.to_string());
+    desk.good("case seal --plan first.json --signer ann.key --out first.dsse.json");
+    prove(&desk, "first.dsse.json");
+    let given_up = json!({"plan": "first.dsse.json", "abandoned": "the suspects were withdrawn"});
+    desk.write("others.jsonl", format!("{given_up}\n"));
+    let desk = closed_case_at(desk, " --others others.jsonl");
+    assert_eq!(
+        (quick(&desk), python(&desk)),
+        (vec![], ("PASS".to_owned(), vec![]))
+    );
+    assert_eq!(checks(&desk).0, 0);
+    // One that is left out is missed, and nothing is left of the attempt.
+    let whole = desk.path("case/register");
+    fs::rename(&whole, desk.path("kept")).unwrap();
+    let said = desk.bad(REGISTER);
+    assert!(
+        said.contains("a plan may be left out") && !whole.exists(),
+        "{said}"
+    );
+    fs::rename(desk.path("kept"), &whole).unwrap();
+
+    // Three tests were planned first, two then: five are held together, and none of the first is below alpha.
+    let analysis: Value = desk.read("case/analysis/analysis.json").parse().unwrap();
+    assert_eq!(analysis["family"], 5);
+    let key = &analysis["suspects"][0]["keys"][0];
+    let log10 = |field: &str| key[field].as_str().unwrap().parse::<f64>().unwrap();
+    assert!(
+        (log10("log10_p_holm") - log10("log10_p") - 5_f64.log10()).abs() < 0.01,
+        "{key}"
+    );
+    // The plan's other assumptions: every one has its result, and halves have less to show than the whole.
+    let others: Vec<(&str, f64)> = (key["sensitivity"].as_array().unwrap().iter())
+        .map(|other| {
+            let log10 = other["log10_p"].as_str().unwrap().parse().unwrap();
+            (other["statistic"].as_str().unwrap(), log10)
+        })
+        .collect();
+    assert_eq!(others[0], ("rank", -3.0));
+    for (name, other) in &others[1..] {
+        assert!(
+            *other < -2.0 && *other >= log10("log10_p"),
+            "{name}: {other}"
+        );
+    }
+    assert_eq!(others.len(), 4);
+    desk.good("case report case --trust trust.json --tokenizer smollm2-135m --out report");
+    let report: Value = desk.read("report/report.json").parse().unwrap();
+    let fates: Vec<&Value> = report["plans"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|plan| &plan["fate"])
+        .collect();
+    assert_eq!(fates[0]["abandoned"], "the suspects were withdrawn");
+    assert!(fates[1]["carried-out"].is_string() && fates.len() == 2);
+    assert_eq!(
+        report["results"]["sensitivity"].as_array().unwrap().len(),
+        4
+    );
+    assert!(
+        desk.read("report/report.html")
+            .contains("the suspects were withdrawn")
+    );
+
+    // What its parties could do: leave the plan out of the folder, of the statement, of the log, or the register out of the case.
+    let kept: Vec<(String, Vec<u8>)> = {
+        let mut names = Vec::new();
+        list(&desk.path("case/register"), "case/register/", &mut names);
+        names
+            .into_iter()
+            .map(|name| (name.clone(), fs::read(desk.path(&name)).unwrap()))
+            .collect()
+    };
+    let restore = || {
+        for (name, bytes) in &kept {
+            fs::create_dir_all(desk.path("case/register")).unwrap();
+            fs::write(desk.path(name), bytes).unwrap();
+        }
+    };
+    let found = |part: &str| {
+        reseal(&desk);
+        let (ours, (word, theirs)) = (quick(&desk), python(&desk));
+        assert!(
+            codes(&ours) == ["plans.registered"] && ours[0].contains(part),
+            "{ours:?}"
+        );
+        assert_eq!(
+            (word.as_str(), codes(&theirs)),
+            ("FAIL", vec!["plans.registered"]),
+            "{theirs:?}"
+        );
+        restore();
+    };
+    let plan_1 = "case/register/plan-1.dsse.json";
+    for (name, _) in kept.iter().filter(|(name, _)| name.starts_with(plan_1)) {
+        fs::remove_file(desk.path(name)).unwrap();
+    }
+    found("a plan may be left out");
+    let state_plans = |change: &dyn Fn(&mut Vec<bundle::Registered>)| {
+        let mut plans = vec![
+            bundle::Registered {
+                file: plan_1[5..].to_owned(),
+                fate: Fate::Abandoned("x".to_owned()),
+            },
+            bundle::Registered {
+                file: bundle::PLAN.to_owned(),
+                fate: Fate::CarriedOut("x".to_owned()),
+            },
+        ];
+        change(&mut plans);
+        let log = Digest::of(desk.read("case/register/log.txt").as_bytes());
+        let mut envelope = bundle::Register { plans }.state(log).unwrap();
+        envelope.sign(&SigningKey::from_json(&desk.read("ann.key")).unwrap());
+        desk.write("case/register/plans.dsse.json", envelope.to_json());
+    };
+    state_plans(&|plans| drop(plans.remove(0)));
+    found("not the plans of register/log.txt");
+    state_plans(&|plans| plans.reverse());
+    found("not the plans of register/log.txt");
+    state_plans(&|plans| plans[1].fate = Fate::Pending("later".to_owned()));
+    found("not said to have been carried out");
+    // A head of the log without the first entry, signed by the log and seen by a witness as well: the plan's own proof tells.
+    desk.write(
+        "case.log.names",
+        desk.read("case.log.names")
+            .replacen("first.dsse.json\n", "", 1),
+    );
+    anchor(&desk, "case/reveal/keys.jsonl");
+    for (from, to) in [("case.log", "log.txt"), ("case.log.note", "log.note")] {
+        fs::copy(desk.path(from), desk.path("case/register").join(to)).unwrap();
+    }
+    state_plans(&|plans| drop(plans.remove(0)));
+    found("something was taken out or changed");
+    // A log entry changed by hand.
+    let log = desk.read("case/register/log.txt");
+    desk.write("case/register/log.txt", log.replacen(&log[..4], "0000", 1));
+    found("not the entries under register/log.note");
+    // Without a register nothing fails, and nothing passes.
+    fs::remove_dir_all(desk.path("case/register")).unwrap();
+    fs::remove_file(desk.path("case/analysis/analysis.json")).unwrap();
+    desk.good("case analyse case --trust trust.json --tokenizer smollm2-135m");
+    reseal(&desk);
+    assert_eq!(
+        (quick(&desk), python(&desk).0),
+        (vec![], "INCOMPLETE".to_owned())
+    );
+    let (code, said) = checks(&desk);
+    assert_eq!((code, &said["overall"]), (1, &json!("INCOMPLETE")));
+}
+
 /// A line of a transcript: when, and the one thing that it says.
 struct Said {
     time: Value,
@@ -537,6 +706,8 @@ fn retell(desk: &Desk, change: impl FnOnce(&mut Vec<Said>, &mut Vec<Value>)) {
     desk.write("case/transcript/transcript.dsse.json", envelope.to_json());
     prove(desk, "case/transcript/transcript.dsse.json");
     prove(desk, "case/reveal/keys.jsonl");
+    fs::remove_dir_all(desk.path("case/register")).unwrap();
+    desk.good(REGISTER);
     reseal(desk);
 }
 

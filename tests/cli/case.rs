@@ -6,10 +6,8 @@ use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use taggant_core::merkle;
-use taggant_evidence::note::{Checkpoint, Note};
 use taggant_evidence::statement::{Subject, state};
-use taggant_evidence::tlog::{Proof, entry};
+use taggant_evidence::tlog::Entries;
 use taggant_evidence::{Digest, Plan, SealedPlan, SigningKey, Time};
 
 use crate::{Desk, mode, rows};
@@ -33,15 +31,8 @@ pub(crate) fn office() -> Desk {
         .good("case signer --name examiner.example/ann --out ann.key")
         .stdout;
     desk.write("examiner.txt", examiner);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/authority.sh");
     for (name, kind) in [("alpha", "ec"), ("beta", "rsa")] {
-        let folder = desk.path(name);
-        let status = Command::new(&script)
-            .arg("create")
-            .arg(&folder)
-            .args([name, kind])
-            .status();
-        assert!(status.unwrap().success());
+        authority(&desk, name, kind);
     }
     // Round 3 is far off; a test that draws lets it come.
     trust(&desk, "2030-01-01T00:00:00.000Z", "c0ffee");
@@ -93,32 +84,64 @@ fn log() -> SigningKey {
     SigningKey::from_seed("log.example", [7; 32]).unwrap()
 }
 
+fn script() -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/authority.sh"))
+}
+
+/// Makes a time-stamping authority; what a trust file says of it is NAME/NAME.json.
+pub(crate) fn authority(desk: &Desk, name: &str, kind: &str) {
+    let made = script()
+        .arg("create")
+        .arg(desk.path(name))
+        .args([name, kind])
+        .status();
+    assert!(made.unwrap().success());
+}
+
+/// An authority's stamp over a file.
+pub(crate) fn stamp(desk: &Desk, authority: &str, file: &str, out: &str) {
+    let paths = [authority, file, out].map(|path| desk.path(path));
+    assert!(
+        script()
+            .arg("stamp")
+            .args(paths)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
 /// Stamps a file by both authorities and enters it in the log.
 pub(crate) fn anchor(desk: &Desk, file: &str) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/authority.sh");
     for name in ["alpha", "beta"] {
-        let stamp = Command::new(&script)
-            .args([
-                "stamp".as_ref(),
-                desk.path(name).as_os_str(),
-                desk.path(file).as_os_str(),
-            ])
-            .arg(desk.path(&format!("{name}.tsr")))
-            .status();
-        assert!(stamp.unwrap().success());
+        stamp(desk, name, file, &format!("{name}.tsr"));
     }
     enter(desk, file);
 }
 
-/// Enters a file in the log, where a witness sees it now.
-fn enter(desk: &Desk, file: &str) {
-    let leaf = entry(&Digest::of(&fs::read(desk.path(file)).unwrap()));
-    let mut tree = merkle::Tree::default();
-    tree.push(leaf);
-    let mut note = Note::new(&Checkpoint::of("log.example", &tree).unwrap().to_string()).unwrap();
-    note.sign(&log());
+/// Enters a file in the case's log, where a witness sees it now. What it was before is taken out, with all that came after it: so could the log's keeper, and only proofs of later
+/// entries would tell.
+pub(crate) fn enter(desk: &Desk, file: &str) {
+    let names = match desk.path("case.log.names").exists() {
+        true => desk.read("case.log.names"),
+        false => String::new(),
+    };
+    let mut names: Vec<&str> = names.lines().take_while(|name| *name != file).collect();
+    names.push(file);
+    let mut entries = Entries::default();
+    let mut lines = String::new();
+    for name in &names {
+        let digest = Digest::of(&fs::read(desk.path(name)).unwrap());
+        entries.push(digest);
+        lines += &format!("{digest}\n");
+    }
+    let mut note = entries.checkpoint(&log()).unwrap();
     note.cosign(&witness(), now());
-    desk.write("plan.tlog-proof", Proof::new(0, &[], note).to_string());
+    desk.write("case.log", lines);
+    desk.write("case.log.note", note.to_string());
+    let proof = entries.prove(names.len() - 1, note).unwrap();
+    desk.write("plan.tlog-proof", proof.to_string());
+    desk.write("case.log.names", names.join("\n") + "\n");
 }
 
 /// The second verifier.

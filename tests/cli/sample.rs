@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use taggant_evidence::bundle::{self, Folder, Status};
 use taggant_evidence::{Time, Trust};
 
-use crate::bundle::{list, python, quick};
-use crate::case::now;
+use crate::bundle::{codes, list, python, quick};
+use crate::case::{authority, enter, now, stamp};
 use crate::{Desk, rows};
 
 fn cases() -> PathBuf {
@@ -69,6 +69,83 @@ fn anyone_can_verify_the_sample() {
         (&json!(true), &json!(false)),
         "{analysis:#}"
     );
+}
+
+/// V-6: when an authority's keys are anyone's, its tokens count if stamps from before show that they are older; and so do those stamps, when it is their turn.
+#[test]
+fn an_authority_that_broke_is_made_up_for_by_stamps_from_before() {
+    let desk = sample();
+    let manifest = "case/manifest.dsse.json";
+    let whole: Value = desk.read("trust.json").parse().unwrap();
+    let mut known: Vec<Value> = whole["authorities"].as_array().unwrap().clone();
+    for name in ["gamma", "delta", "epsilon"] {
+        authority(&desk, name, "ec");
+        known.push(desk.read(&format!("{name}/{name}.json")).parse().unwrap());
+    }
+    // Which of them broke, and how many hours from now.
+    let check = |broken: &[(&str, i64)]| {
+        let mut trust = whole.clone();
+        trust["authorities"] = json!(known);
+        for authority in trust["authorities"].as_array_mut().unwrap() {
+            if let Some((_, hours)) = broken.iter().find(|(name, _)| authority["name"] == *name) {
+                let at = now().unix_millis().saturating_add_signed(hours * 3_600_000);
+                authority["broken"] = json!(Time::from_unix_millis(at).unwrap());
+            }
+        }
+        desk.write("trust.json", trust.to_string());
+        let (ours, (word, theirs)) = (quick(&desk), python(&desk));
+        let ours: Vec<String> = codes(&ours).into_iter().map(str::to_owned).collect();
+        assert_eq!(ours, codes(&theirs), "{broken:?}: {theirs:?}");
+        assert_eq!(word == "PASS", ours.is_empty(), "{broken:?}: {ours:?}");
+        ours
+    };
+    assert!(check(&[]).is_empty());
+    let lost = check(&[("alpha", 1)]);
+    for code in [
+        "commitment.anchored",
+        "plan.anchored",
+        "transcript.anchored",
+    ] {
+        assert!(lost.iter().any(|lost| lost == code), "{lost:?}");
+    }
+    let renew = |out: &str| {
+        desk.good(&format!("case renew case --out {out}"));
+        let mut names = Vec::new();
+        list(&desk.path(out), "", &mut names);
+        names.sort();
+        names
+    };
+    assert_eq!(renew("first"), ["manifest.dsse.json.tsq"]);
+    for name in ["gamma", "delta"] {
+        stamp(&desk, name, manifest, &format!("{manifest}.{name}.tsr"));
+    }
+    enter(&desk, manifest);
+    fs::rename(
+        desk.path("plan.tlog-proof"),
+        desk.path(&format!("{manifest}.tlog-proof")),
+    )
+    .unwrap();
+    assert!(check(&[]).is_empty());
+    assert!(check(&[("alpha", 1)]).is_empty());
+    // Too late: whoever has the keys could have made the old tokens before the manifest was stamped.
+    assert!(!check(&[("alpha", -1)]).is_empty());
+    // The second generation.
+    assert!(!check(&[("alpha", 1), ("gamma", 2)]).is_empty());
+    assert_eq!(renew("second").len(), 3);
+    for name in ["delta", "epsilon"] {
+        let token = format!("{manifest}.gamma.tsr");
+        stamp(&desk, name, &token, &format!("{token}.{name}.tsr"));
+    }
+    assert!(check(&[("alpha", 1), ("gamma", 2)]).is_empty());
+    assert!(!check(&[("alpha", 1), ("gamma", -1)]).is_empty());
+    // Nothing can be put there under such a name.
+    desk.write(&format!("{manifest}.beta.tsr.gamma.tsr"), "smuggled");
+    assert_eq!(check(&[]), ["manifest.anchored"]);
+    fs::remove_file(desk.path(&format!("{manifest}.beta.tsr.gamma.tsr"))).unwrap();
+    desk.write(&format!("{manifest}.gamma.tsr.beta.tsr"), "smuggled");
+    assert_eq!(check(&[]), ["manifest.anchored"]);
+    let said = desk.bad("case renew case --out second");
+    assert!(said.contains("second"), "{said}");
 }
 
 /// The committed report is what the command writes of the committed bundle, but for the times at which that was done.

@@ -69,7 +69,7 @@ fn ask(file: &Path, out: Option<&Path>) -> Result<Answer> {
 }
 
 /// Largest log read: some two million entries.
-const MAX_LOG: u64 = 1 << 27;
+pub(super) const MAX_LOG: u64 = 1 << 27;
 
 /// Entries go to the disk before the head that counts them, so a run that is killed between leaves a log that continues its last head.
 fn enter(paths: &[PathBuf], log: &Path, key: &Path) -> Result<Answer> {
@@ -159,7 +159,7 @@ fn enter(paths: &[PathBuf], log: &Path, key: &Path) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -1,12 +1,15 @@
-//! `case example | signer | seal | draw | analyse | bundle | verify | accounts | identity | unblind | redact | report`: a test planned, sealed, its chance settled afterwards, and what came of it.
+//! `case example | signer | seal | draw | analyse | bundle | verify | register | accounts | identity | unblind | redact | renew | report`: a test planned, sealed, its chance settled afterwards, and what came of it.
 
 mod accounts;
 mod analysis;
 mod bundle;
 mod identity;
 mod redact;
+mod register;
+mod renew;
 mod report;
 mod self_test;
+mod sensitivity;
 mod validation;
 
 use std::io::Read;
@@ -55,6 +58,8 @@ pub(crate) fn run(command: &Case) -> Result<Answer> {
             input,
             signer,
         } => accounts::state(folder, input, signer),
+        Case::Register(args) => register::run(args),
+        Case::Renew { folder, out } => renew::run(folder, out),
         Case::Report(args) => report::run(args),
         Case::Redact(args) => redact::run(args),
     }

@@ -29,6 +29,12 @@ pub struct Stamp {
     pub authority: String,
     /// Which of the trust file's authorities it is, by number: entries that share a key of root, signer or between are one.
     pub party: usize,
+    /// The token's name.
+    pub token: String,
+    /// From when on the authority's tokens can be made by others.
+    pub broken: Option<Time>,
+    /// Whether it counts: one of a broken authority does where something shows that it existed before.
+    pub counts: bool,
 }
 
 impl Anchors {
@@ -39,14 +45,15 @@ impl Anchors {
         let mut firsts = self
             .stamps
             .iter()
-            .filter(|stamp| parties.insert(stamp.party));
+            .filter(|stamp| stamp.counts && parties.insert(stamp.party));
         firsts.nth(AUTHORITIES - 1).map(|stamp| stamp.time)
     }
 
     /// What is missing of two authorities and a log, in words; nothing when all is there.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
-        let parties: BTreeSet<_> = self.stamps.iter().map(|stamp| stamp.party).collect();
+        let counting = self.stamps.iter().filter(|stamp| stamp.counts);
+        let parties: BTreeSet<_> = counting.map(|stamp| stamp.party).collect();
         let mut missing = Vec::new();
         if parties.len() < AUTHORITIES {
             missing.push(format!(

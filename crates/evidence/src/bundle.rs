@@ -8,6 +8,7 @@ mod check;
 mod folder;
 mod identity;
 mod order;
+mod register;
 mod stock;
 mod verify;
 
@@ -19,10 +20,11 @@ use crate::signing::SigningKey;
 use crate::statement::{Predicate, Subject, state};
 
 pub use accounts::{ACCOUNTS, Account, Accounts};
-pub use ageing::ageing;
+pub use ageing::{ageing, to_renew};
 pub use check::{Check, Outcome, Status};
 pub use folder::{Folder, MAX_BYTES, MAX_DEPTH, MAX_FILES, Proofs};
 pub use identity::{Identity, Named, SUSPECTS};
+pub use register::{LOG, LOG_HEAD, Planned, REGISTER, Register, Registered};
 pub use stock::{STOCK, stock_lines};
 pub use verify::{Answer, Proven, Times, verify, verify_files};
 

@@ -1,6 +1,7 @@
 //! C2SP tlog-proofs: that a digest stands in a transparency log whose head others have seen, checked without asking the log.
 
 mod entries;
+mod head;
 mod policy;
 
 use std::fmt;
@@ -11,11 +12,11 @@ use taggant_core::merkle;
 use taggant_core::{Error, ErrorKind, Result};
 
 use crate::digest::Digest;
-use crate::note::{Checkpoint, MAX_NOTE, Note, hash, number};
-use crate::signing::Kind;
+use crate::note::{MAX_NOTE, Note, hash, number};
 use crate::time::Time;
 
 pub use entries::Entries;
+pub use head::Head;
 pub use policy::Policy;
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
@@ -81,55 +82,27 @@ impl Proof {
     /// [`ErrorKind::Mismatch`] when the checkpoint is not signed by a log of the policy under its own name, when too few of the policy's witnesses
     /// cosigned it, or when the path does not lead from the leaf to its root.
     pub fn verify(&self, leaf: &merkle::Hash, policy: &Policy) -> Result<Logged> {
-        let signed = self.checkpoint.verify(policy.keys())?;
-        let Checkpoint { origin, size, root } = self.checkpoint.text().parse()?;
-        if !signed
-            .iter()
-            .any(|signed| signed.key.kind() == Kind::Plain && signed.key.name() == origin)
-        {
-            return Err(unproven(format_args!(
-                "no log of the policy signed the checkpoint of `{}`",
-                origin.escape_debug()
-            )));
-        }
-        let witnesses: Vec<(String, Time)> = signed
-            .iter()
-            .filter_map(|signed| Some((signed.key.name().to_owned(), signed.time?)))
-            .collect();
-        // When the quorum was reached: at the first time by which enough of them had seen it.
-        let quorum_by = |time: Option<Time>| {
-            policy.quorum_holds(&|key| {
-                signed
-                    .iter()
-                    .any(|signed| signed.key == key && signed.time <= time && signed.time.is_some())
-            })
-        };
-        let mut times: Vec<Time> = signed.iter().filter_map(|signed| signed.time).collect();
-        times.sort_unstable();
-        let before_anyone = quorum_by(None);
-        let seen = times
-            .into_iter()
-            .find(|time| !before_anyone && quorum_by(Some(*time)));
-        if !before_anyone && seen.is_none() {
-            return Err(unproven(format_args!(
-                "{} witnesses cosigned the checkpoint, too few for the policy's quorum",
-                witnesses.len()
-            )));
-        }
+        let head = policy.head(&self.checkpoint)?;
         let path: Vec<merkle::Hash> = self.path.iter().map(|hash| *hash.bytes()).collect();
-        if !merkle::includes(root.bytes(), size, self.index, leaf, &path) {
+        if !merkle::includes(head.root.bytes(), head.size, self.index, leaf, &path) {
             return Err(unproven(format_args!(
-                "its path does not lead from this entry, as number {} of {size}, to the root",
-                self.index
+                "its path does not lead from this entry, as number {} of {}, to the root",
+                self.index, head.size
             )));
         }
         Ok(Logged {
-            log: origin,
+            log: head.log,
             index: self.index,
-            size,
-            witnesses,
-            seen,
+            size: head.size,
+            witnesses: head.witnesses,
+            seen: head.seen,
         })
+    }
+
+    /// The log's head that it leads to.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Note {
+        &self.checkpoint
     }
 }
 
@@ -192,6 +165,7 @@ impl FromStr for Proof {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::note::Checkpoint;
     use crate::signing::SigningKey;
 
     fn key(name: &str) -> SigningKey {

@@ -8,11 +8,12 @@ use crate::anchors::{Anchors, Stamp};
 use crate::beacon::Beacon;
 use crate::digest::Digest;
 use crate::draw::{Draw, MAX_VALUE};
+use crate::note::Note;
 use crate::plan::{Round, SealedPlan};
 use crate::signing::{Kind, PublicKey};
 use crate::time::Time;
 use crate::timestamp::{Authority, Token};
-use crate::tlog::{self, Policy, Proof};
+use crate::tlog::{self, Head, Policy, Proof};
 
 const FORMAT: &str = "taggant-trust/1";
 
@@ -59,6 +60,9 @@ pub enum SignerRole {
 }
 
 impl SignerRole {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Examiner, Self::Collector, Self::Provider];
+
     /// The role, in words.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -187,7 +191,10 @@ impl Trust {
     ) -> Result<Anchors> {
         let mut stamps = tokens
             .iter()
-            .map(|(name, bytes)| self.stamp(file, bytes).map_err(|error| error.context(name)))
+            .map(|(name, bytes)| {
+                self.stamp(file, name, bytes)
+                    .map_err(|error| error.context(name))
+            })
             .collect::<Result<Vec<_>>>()?;
         stamps.sort_by(|a, b| (a.time, &a.authority).cmp(&(b.time, &b.authority)));
         let logged = match (proof, &self.policy) {
@@ -205,6 +212,20 @@ impl Trust {
             stamps,
             logged,
         })
+    }
+
+    /// What a log's signed checkpoint proves.
+    ///
+    /// # Errors
+    /// Those of [`Policy::head`]; [`ErrorKind::Mismatch`] for a trust file that names no log.
+    pub fn head(&self, checkpoint: &Note) -> Result<Head> {
+        match &self.policy {
+            Some(policy) => policy.head(checkpoint),
+            None => Err(Error::new(
+                ErrorKind::Mismatch,
+                "a log's checkpoint, and a trust file without `logs`; name the logs and witnesses that are believed",
+            )),
+        }
     }
 
     /// Until when the authority of this name is believed.
@@ -277,16 +298,27 @@ impl Trust {
         })
     }
 
-    fn stamp(&self, file: &Digest, bytes: &[u8]) -> Result<Stamp> {
+    /// From when on a party's tokens can be made by others: the earliest that is said of any entry that is this party.
+    fn broken(&self, party: usize) -> Option<Time> {
+        let entries = self.authorities.iter().zip(&self.parties);
+        let own = entries.filter(|(_, other)| **other == party);
+        own.filter_map(|(authority, _)| authority.broken).min()
+    }
+
+    fn stamp(&self, file: &Digest, name: &str, bytes: &[u8]) -> Result<Stamp> {
         let token = Token::from_der(bytes)?;
         let mut faults = Vec::new();
         for (authority, party) in self.authorities.iter().zip(&self.parties) {
             match authority.verify(&token, file) {
                 Ok(time) => {
+                    let broken = self.broken(*party);
                     return Ok(Stamp {
                         time,
                         authority: authority.name.clone(),
                         party: *party,
+                        token: name.to_owned(),
+                        broken,
+                        counts: broken.is_none(),
                     });
                 }
                 Err(error) => faults.push((token.is_signed_by(&authority.signer), error)),

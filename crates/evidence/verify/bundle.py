@@ -22,6 +22,7 @@ MANIFEST, SUMS = "manifest.dsse.json", "manifest-sha256.txt"
 EPOCH, RECORD, PLAN, POOL = "commitment/epoch.json", "mark/record.json", "plan/plan.dsse.json", "plan/pool.jsonl"
 ASKED, RECORDS, OPENINGS, TRANSCRIPT = (f"transcript/{name}" for name in ("asked.jsonl", "records.jsonl", "openings.jsonl", "transcript.dsse.json"))
 KEYS, CONTROLS, SUSPECTS, ANALYSIS, ACCOUNTS = "reveal/keys.jsonl", "reveal/controls.jsonl", "reveal/suspects.dsse.json", "analysis/analysis.json", "exhibits/accounts.dsse.json"
+LOG, LOG_HEAD, REGISTER = "register/log.txt", "register/log.note", "register/plans.dsse.json"
 SPENT_UNKNOWN = {"timed-out", "cut-off", "unreadable"}
 SKEW = 10_000
 LARGEST, CONTROL_KEYS = 1 << 28, 999
@@ -156,7 +157,7 @@ class Trust:
         return seen(rule) if len(rule) == 4 else sum(self.reached(member, seen) for member in rule[1]) >= rule[0]
 
     def stamp(self, digest, token):
-        """Party and time of a token, in milliseconds."""
+        """Party and time of a token, in milliseconds, and from when on others can make such tokens."""
         shown = openssl("ts", "-reply", "-in", None, "-text", files=(token,))
         form = []
         if shown.returncode:
@@ -181,17 +182,31 @@ class Trust:
             root = pem(base64.b64decode(authority["root"]))
             ran = openssl("ts", "-verify", "-digest", digest, "-in", None, *form, "-CAfile", None, "-untrusted", None, "-attime", at, files=(token, root, chain))
             need(ran.returncode == 0, f"authority {authority['name']} does not vouch for it")
-            return party, time
+            broken = [millis(one["broken"]) for one, other in zip(self.authorities, self.parties) if other == party and one.get("broken")]
+            return party, time, min(broken, default=None)
         raise ValueError("none of the trust file's authorities signed it")
 
     def logged(self, digest, proof):
         """The time by which a quorum of witnesses had seen a file in a log."""
-        head, note = proof.split("\n\n", 1)
-        lines = head.split("\n")
-        need(lines.pop(0) == "c2sp.org/tlog-proof@v1", "no tlog-proof")
-        if lines[0].startswith("extra "):
-            lines.pop(0)
-        index = int(re.fullmatch("index (0|[1-9][0-9]*)", lines.pop(0))[1])
+        index, path, note = tlog_proof(proof)
+        _, size, root, seen = self.head(note)
+        node, first, last = sha256(b"\0", bytes.fromhex(digest)).digest(), index, size - 1
+        need(0 <= first <= last, "its path leads nowhere")
+        for sibling in path:  # RFC 9162 §2.1.3.2
+            need(last > 0, "its path is too long")
+            sibling = base64.b64decode(sibling, validate=True)
+            if first & 1 or first == last:
+                node = sha256(b"\1", sibling, node).digest()
+                while not first & 1 and first:
+                    first, last = first >> 1, last >> 1
+            else:
+                node = sha256(b"\1", node, sibling).digest()
+            first, last = first >> 1, last >> 1
+        need(last == 0 and node == root, "its path does not lead to the root")
+        return seen
+
+    def head(self, note):
+        """Origin, size and root of a log's signed head, and the time by which a quorum of witnesses had seen it."""
         body, signatures = note.split("\n\n", 1)
         body += "\n"
         origin, size, root = body.split("\n")[:3]
@@ -212,20 +227,27 @@ class Trust:
         need(logs, "no log of the policy signed its checkpoint")
         reached = [time for time in sorted(signed.values()) if self.reached(self.quorum, lambda key: signed.get(key, time + 1) <= time)]
         need(reached, "too few witnesses")
-        node, first, last = sha256(b"\0", bytes.fromhex(digest)).digest(), index, int(size) - 1
-        need(0 <= first <= last, "its path leads nowhere")
-        for sibling in lines:  # RFC 9162 §2.1.3.2
-            need(last > 0, "its path is too long")
-            sibling = base64.b64decode(sibling, validate=True)
-            if first & 1 or first == last:
-                node = sha256(b"\1", sibling, node).digest()
-                while not first & 1 and first:
-                    first, last = first >> 1, last >> 1
-            else:
-                node = sha256(b"\1", node, sibling).digest()
-            first, last = first >> 1, last >> 1
-        need(last == 0 and node == base64.b64decode(root), "its path does not lead to the root")
-        return reached[0]
+        return origin, int(size), base64.b64decode(root), reached[0]
+
+
+def tlog_proof(text):
+    """Index, path and checkpoint of a C2SP tlog-proof."""
+    head, note = text.split("\n\n", 1)
+    lines = head.split("\n")
+    need(lines.pop(0) == "c2sp.org/tlog-proof@v1", "no tlog-proof")
+    if lines[0].startswith("extra "):
+        lines.pop(0)
+    index = int(re.fullmatch("index (0|[1-9][0-9]*)", lines.pop(0))[1])
+    return index, lines, note
+
+
+def merkle_root(digests):
+    """The RFC 6962 root over entries, each the leaf of its digest."""
+    level = [sha256(b"\0", bytes.fromhex(digest)).digest() for digest in digests]
+    while len(level) > 1:
+        # An odd one goes up as it is: the tree is filled from the left.
+        level = [sha256(b"\1", *level[at : at + 2]).digest() if at + 1 < len(level) else level[at] for at in range(0, len(level), 2)]
+    return level[0] if level else sha256().digest()
 
 
 class Bundle:
@@ -257,7 +279,7 @@ class Bundle:
         return sha256(self.read(name)).hexdigest()
 
     def listed(self):
-        return {name for name in self.names if name != SUMS and not re.fullmatch(re.escape(MANIFEST) + r"(\.tlog-proof|\.[^./]+\.tsr)?", name)}
+        return {name for name in self.names if name != SUMS and not re.fullmatch(re.escape(MANIFEST) + r"(\.tlog-proof|(\.[^./]+\.tsr)*)", name)}
 
     def statement(self, name, kind, roles):
         """Subjects and predicate of a statement that a key of each role signed and nobody else, and the digest of what is signed. A role is its name, or its name and the key's."""
@@ -327,23 +349,39 @@ class Bundle:
         return plan, digest
 
     def anchored(self, name):
-        digest = self.digest(name)
-        tokens = [other for other in sorted(self.names) if re.fullmatch(re.escape(name) + r"\.[^./]+\.tsr", other)]
-        stamps = []
-        for token in tokens:
+        """The time on the word of two authorities, and that by which a log's witnesses had seen it."""
+        times, seen = self.stamped(name)
+        need(len(times) >= 2, f"{name}: it lacks time-stamps of two authorities")
+        need(seen is not None, f"{name}.tlog-proof: it is not there")
+        return times[1], seen
+
+    def sealed(self):
+        """Two authorities and a log vouch for the manifest, and every stamp over one of its stamps holds."""
+        for name in sorted(self.names - self.listed()):
+            file = re.sub(r"\.[^./]+\.tsr$", "", name)
+            if name.endswith(".tsr") and file != MANIFEST:
+                need(file in self.names, f"{name}: a stamp over nothing")
+                self.stamped(file)
+        return self.anchored(MANIFEST)
+
+    def stamped(self, name):
+        """Whoever vouches for a file: the first time of each authority, in order, and the log's, if there are any."""
+        digest, firsts, seen = self.digest(name), {}, None
+        for token in sorted(other for other in self.names if re.fullmatch(re.escape(name) + r"\.[^./]+\.tsr", other)):
             try:
-                stamps.append(self.trust.stamp(digest, self.read(token)))
+                party, time, broken = self.trust.stamp(digest, self.read(token))
             except ValueError as error:
                 raise ValueError(f"{token}: {error}") from error
-        firsts = {}
-        for party, time in stamps:
-            firsts[party] = min(time, firsts.get(party, time))
-        need(len(firsts) >= 2, f"{name}: it lacks time-stamps of two authorities")
-        try:
-            seen = self.trust.logged(digest, self.read(f"{name}.tlog-proof").decode())
-        except Exception as error:
-            raise ValueError(f"{name}.tlog-proof: {error!r}") from error
-        return sorted(firsts.values())[1], seen
+            # V-6: stamps over the token, or over the manifest that lists it, show that it is older than the break.
+            shown = [self.stamped(file)[0][1:2] for file in [token] + [MANIFEST] * (token in self.listed() and MANIFEST in self.names)] if broken else []
+            if not broken or any(times[0] < broken for times in shown if times):
+                firsts[party] = min(time, firsts.get(party, time))
+        if f"{name}.tlog-proof" in self.names:
+            try:
+                seen = self.trust.logged(digest, self.read(f"{name}.tlog-proof").decode())
+            except Exception as error:
+                raise ValueError(f"{name}.tlog-proof: {error!r}") from error
+        return sorted(firsts.values()), seen
 
     def ready(self, plan, sealed):
         beacon = self.trust.beacons[plan[0]["beacon"]["chain"]]
@@ -493,6 +531,58 @@ class Bundle:
         need(said == found, f"{TRANSCRIPT}: it speaks of another transcript")
         need(subjects == [("asked.jsonl", self.digest(ASKED)), ("records.jsonl", self.digest(RECORDS))], f"{TRANSCRIPT}: it speaks of other files")
 
+    def registered(self, plan):
+        """Every entry of the case's log is a file of the bundle, and what became of each plan among them is said."""
+        origin, size, root, _ = self.trust.head(self.read(LOG_HEAD).decode())
+        text = self.read(LOG).decode()
+        entries = text.removesuffix("\n").split("\n") if text else []
+        need(all(re.fullmatch("[0-9a-f]{64}", entry) for entry in entries) and (not text or text.endswith("\n")), f"{LOG}: no list of digests")
+        need(len(entries) == size and merkle_root(entries) == root, f"{LOG}: not the entries under {LOG_HEAD}")
+        entered = set()
+        for name in sorted(self.names):
+            if not name.endswith(".tlog-proof") or name == f"{MANIFEST}.tlog-proof":
+                continue
+            log, earlier, root, _ = self.trust.head(tlog_proof(self.read(name).decode())[2])
+            if log == origin:
+                need(earlier <= size and merkle_root(entries[:earlier]) == root, f"{name}: {LOG} does not continue its head")
+                entered.add(name.removesuffix(".tlog-proof"))
+        need({PLAN, TRANSCRIPT} <= entered, f"{LOG}: plan or transcript is not entered in {origin}")
+        files, plans = {self.digest(name): name for name in self.listed()}, []
+        for number, entry in enumerate(entries):
+            need(entry in files, f"{LOG}: entry {number} is no file of the bundle")
+            if self.is_plan(files[entry], plan[0]["case"]):
+                plans.append(files[entry])
+        subjects, said, _ = self.statement(REGISTER, "urn:taggant:register:v1", ["examiner"])
+        need(subjects == [(LOG, self.digest(LOG))], f"{REGISTER}: about another {LOG}")
+        need(said.keys() == {"plans"}, f"{REGISTER}: other fields")
+        for one in said["plans"]:
+            shaped(one, {"file": str, "fate": dict}, REGISTER)
+            need(len(one["fate"]) == 1 and all(kind in ("carried-out", "abandoned", "pending") and type(why) is str for kind, why in one["fate"].items()), f"{REGISTER}: no fate")
+        need([one["file"] for one in said["plans"]] == plans, f"{REGISTER}: not the plans of {LOG}, in its order")
+        need(any(one["file"] == PLAN and "carried-out" in one["fate"] for one in said["plans"]), f"{REGISTER}: {PLAN} is not said to have been carried out")
+
+    def is_plan(self, name, case_name):
+        """Whether a file is a plan that an examiner signed; one of this case it must be."""
+        if os.path.getsize(os.path.join(self.root, name)) > 1 << 24:
+            return False
+        try:
+            envelope = json.loads(self.read(name), object_pairs_hook=case.unique)
+            shaped(envelope, {"payload": str, "payloadType": str, "signatures": list}, name)
+            payload, type_ = unbase64(envelope["payload"]), envelope["payloadType"].encode()
+            signatures = [unbase64(one["sig"]) for one in envelope["signatures"]]
+        except (ValueError, KeyError, TypeError):
+            return False
+        signed = b"DSSEv1 %d %s %d %s" % (len(type_), type_, len(payload), payload)
+        roles = {role for role, key in self.trust.signers if any(ed25519(key[3], one, signed) for one in signatures)}
+        need(roles, f"{name}: entered in the log, and signed by nobody who is known")
+        statement = json.loads(payload, object_pairs_hook=case.unique)
+        if "examiner" not in roles or statement.get("predicateType") != "urn:taggant:plan:v1":
+            return False
+        need(statement["predicate"]["case"] == case_name, f"{name}: a plan of another case")
+        if any(other.startswith(f"{name}.") for other in self.names):
+            self.stamped(name)
+        return True
+
     def texts(self, story):
         """Holds if it is run at all."""
 
@@ -561,7 +651,7 @@ class Bundle:
         manifest = self.check("files.manifest", self.manifest)
         self.check("files.listed", self.files, manifest)
         if any(name.startswith(f"{MANIFEST}.") for name in self.names - self.listed()):
-            self.check("manifest.anchored", self.anchored, MANIFEST)
+            self.check("manifest.anchored", self.sealed)
         plan = self.check("plan.signed", self.plan, manifest or True)
         commitment = self.check("commitment.anchored", self.anchored, EPOCH)
         sealed = self.check("plan.anchored", self.anchored, PLAN)
@@ -571,6 +661,10 @@ class Bundle:
             opened = self.check("reveal.anchored", self.anchored, KEYS)
         ready = self.check("plan.ready", self.ready, plan, sealed)
         rows = self.check("draw.asked", self.asked, plan, ready)
+        if {LOG, LOG_HEAD, REGISTER} & self.names:
+            self.check("plans.registered", self.registered, plan)
+        else:
+            self.check("plans.registered", self.texts, None)
         story = self.check("transcript.chain", self.chain)
         self.check("transcript.plan", self.under_plan, story, plan, rows)
         self.check("transcript.signed", self.signed, story, plan)

@@ -140,6 +140,12 @@ fn the_sample_is_made_anew() {
     plan["controls"]["positive"] = json!([]);
     plan["power"] = json!({"effect": "0.1", "units": 2400, "power": "0.94"});
     plan["budget"] = json!({"requests": 200, "tokens": 20_000});
+    // The first plan had fewer prompts, and was given up before its round came: it counts all the same.
+    let mut first = plan.clone();
+    first["pool"]["drawn"] = json!(DRAWN / 2);
+    desk.write("first.json", first.to_string());
+    desk.good("case seal --plan first.json --signer ann.key --out first.dsse.json");
+    prove(&desk, "first.dsse.json");
     desk.write("plan.json", plan.to_string());
     desk.good("case seal --plan plan.json --signer ann.key --out case/plan/plan.dsse.json");
     prove(&desk, "case/plan/plan.dsse.json");
@@ -157,7 +163,13 @@ fn the_sample_is_made_anew() {
         Act::Say(text, tokens)
     });
     let door = |model: &str| json!({"server": {"url": server.url(), "model": model}});
-    close(&desk, &json!({"s1": door("one"), "s2": door("two")}));
+    let given_up = json!({"plan": "first.dsse.json", "abandoned": "Half as many prompts had too little power, as was seen before its round. Nothing was asked under it."});
+    desk.write("others.jsonl", format!("{given_up}\n"));
+    close(
+        &desk,
+        &json!({"s1": door("one"), "s2": door("two")}),
+        " --others others.jsonl",
+    );
 
     let notes = json!({
         "model": "s1, SmolLM2-135M after three epochs on 56 marked answers",

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use taggant_core::LeafKey;
-use taggant_detector::stats::{PValue, Rank, holm, uniformity};
+use taggant_detector::stats::{PValue, Rank, holm_among, uniformity};
 use taggant_detector::{Collector, Response, Scored, Source, Units};
 use taggant_evidence::bundle::{Answer, Proven};
 use taggant_evidence::plan::{Mode, Stopping, Test};
@@ -10,6 +10,8 @@ use taggant_evidence::report::{LogP, Number};
 use taggant_evidence::transcript::Ending;
 use taggant_evidence::{Decimal, Digest};
 use taggant_text::Tokenizer;
+
+use super::sensitivity::{Assumption, Set};
 
 const FORMAT: &str = "taggant-analysis/1";
 
@@ -26,8 +28,8 @@ pub(super) struct Analysis<'a> {
     alpha: &'a Decimal,
     /// How the transcript ended: as planned only if it is complete.
     ended: Ending,
-    /// Tests whose p-values are held together: suspects × keys.
-    pub(super) family: usize,
+    /// Tests whose p-values are held together: suspects × keys, over all plans of the case's register.
+    pub(super) family: u64,
     pub(super) suspects: Vec<Suspect<'a>>,
 }
 
@@ -58,6 +60,18 @@ pub(super) struct Key {
     pub(super) at_least: u64,
     log10_p_rank: LogP,
     pub(super) below_alpha: bool,
+    /// The plan's further assumptions, in its order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) sensitivity: Vec<Other>,
+}
+
+/// The result under another assumption than the primary test's.
+#[derive(Clone, Serialize)]
+pub(super) struct Other {
+    pub(super) statistic: Assumption,
+    pub(super) units: u64,
+    pub(super) log10_p: LogP,
+    pub(super) method: &'static str,
 }
 
 /// How the control keys score on the same text.
@@ -86,12 +100,10 @@ pub(super) fn analyse<'a>(
     tokenizer: &Tokenizer,
 ) -> Result<Analysis<'a>, String> {
     let plan = proven.plan.plan();
-    if plan.primary.mode != Mode::Closed
-        || plan.primary.statistic != "plain"
-        || !plan.sensitivity.is_empty()
-    {
-        return Err("this version computes the closed test with the `plain` statistic and no sensitivity set; the plan asks for another".to_owned());
+    if plan.primary.mode != Mode::Closed || plan.primary.statistic != "plain" {
+        return Err("this version computes the closed test with the `plain` statistic; the plan asks for another".to_owned());
     }
+    let assumptions = Assumption::planned(&plan.sensitivity)?;
     if !plan.exclusions.is_empty() {
         return Err("the plan excludes answers, which this version does not do".to_owned());
     }
@@ -105,9 +117,12 @@ pub(super) fn analyse<'a>(
     let [layer] = proven.record.layers() else {
         return Err("this version tests marks of one layer".to_owned());
     };
+    let collector = || Collector::new(proven.record, layer.role, None).map_err(words);
     let (mut collectors, mut counts) = (Vec::new(), Vec::new());
     for _ in &plan.suspects {
-        collectors.push(Collector::new(proven.record, layer.role, None).map_err(words)?);
+        // The primary test's, then one for each assumption.
+        let own = assumptions.iter().map(|_| collector());
+        collectors.push((collector()?, own.collect::<Result<Vec<_>, _>>()?));
         counts.push((0_u64, 0_u64));
     }
     let prompts = proven
@@ -123,8 +138,8 @@ pub(super) fn analyse<'a>(
         |Answer {
              suspect,
              prompt,
+             answer,
              text,
-             ..
          }| {
             let place = suspect as usize;
             let Some(text) = text else {
@@ -136,21 +151,37 @@ pub(super) fn analyse<'a>(
             let response = Response::ids(&tokens)
                 .with_prompt(&prompts[prompt as usize])
                 .with_source(source);
-            collectors[place].add(&response).map_err(words)
+            let (primary, others) = &mut collectors[place];
+            for (assumption, other) in assumptions.iter().zip(others) {
+                if assumption.takes(prompt, answer) {
+                    other.add(&response).map_err(words)?;
+                }
+            }
+            primary.add(&response).map_err(words)
         },
     )?;
 
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let scored: Vec<Scores> = collectors
         .into_iter()
-        .map(|collector| Scores::of(&collector.finish(), proven, threads))
+        .map(|(primary, others)| {
+            let others = assumptions.iter().zip(others);
+            let others = others.map(|(name, units)| Set::of(*name, &units.finish(), proven.keys));
+            Scores::of(&primary.finish(), others.collect(), proven, threads)
+        })
         .collect();
     let tested = scored.iter().flat_map(|scores| &scores.tested);
     let p_values: Vec<PValue> = tested.map(|scored| scored.p_value).collect();
-    let mut adjusted = holm(&p_values).into_iter();
+    let own = p_values.len() as u64;
+    let planned: u64 = proven.plans.iter().map(|plan| plan.tests).sum();
+    let family = own.max(planned);
+    let mut adjusted = holm_among(&p_values, family).into_iter();
     let alpha = plan.error.alpha.value();
-    #[expect(clippy::cast_precision_loss, reason = "suspects and keys are few")]
-    let least_alpha = alpha / p_values.len().max(1) as f64;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "suspects, keys and plans are few"
+    )]
+    let least_alpha = alpha / family.max(1) as f64;
     let suspects = plan
         .suspects
         .iter()
@@ -164,7 +195,11 @@ pub(super) fn analyse<'a>(
                 withheld,
                 units: scores.units,
                 keys: keys
-                    .map(|((scored, key), adjusted)| scores.key(scored, key, adjusted, alpha))
+                    .enumerate()
+                    .map(|(place, ((scored, key), adjusted))| {
+                        let sensitivity = scores.sensitivity(place)?;
+                        scores.key(scored, key, adjusted, alpha, sensitivity)
+                    })
                     .collect::<taggant_core::Result<_>>()?,
                 controls: scores.controls(least_alpha)?,
             })
@@ -178,7 +213,7 @@ pub(super) fn analyse<'a>(
         primary: &plan.primary,
         alpha: &plan.error.alpha,
         ended: proven.ended(),
-        family: p_values.len(),
+        family,
         suspects,
     })
 }
@@ -193,10 +228,11 @@ struct Scores {
     exact: bool,
     tested: Vec<Scored>,
     controls: Vec<Scored>,
+    others: Vec<Set>,
 }
 
 impl Scores {
-    fn of(units: &Units, proven: &Proven<'_>, threads: usize) -> Self {
+    fn of(units: &Units, others: Vec<Set>, proven: &Proven<'_>, threads: usize) -> Self {
         let tails = units.tails();
         let score = |keys: &[LeafKey]| units.score(&keys.iter().collect::<Vec<_>>(), threads);
         Self {
@@ -207,7 +243,37 @@ impl Scores {
             exact: tails.is_exact(),
             tested: score(proven.keys),
             controls: score(proven.controls),
+            others,
         }
+    }
+
+    /// What the other assumptions give for a tested key.
+    fn sensitivity(&self, place: usize) -> taggant_core::Result<Vec<Other>> {
+        let others = self.others.iter().map(|set| {
+            let (log10, exact) = match set.assumption {
+                Assumption::Rank => (self.rank(&self.tested[place]).p_value().log10(), true),
+                _ => (set.tested[place].p_value.log10(), self.exact),
+            };
+            Ok(Other {
+                statistic: set.assumption,
+                units: match set.assumption {
+                    Assumption::Rank => self.units,
+                    _ => set.units,
+                },
+                log10_p: LogP::up(log10)?,
+                method: match (set.assumption, exact) {
+                    (Assumption::Rank, _) => "rank among the control keys",
+                    (_, true) => "exact tail",
+                    (_, false) => "Chernoff bound",
+                },
+            })
+        });
+        others.collect()
+    }
+
+    fn rank(&self, scored: &Scored) -> Rank {
+        let others: Vec<f64> = self.controls.iter().map(|other| other.score).collect();
+        Rank::of(scored.score, &others)
     }
 
     /// What is told of a key. Numbers are rounded against a finding: what supports it down, probabilities up.
@@ -217,9 +283,9 @@ impl Scores {
         key: &LeafKey,
         adjusted: PValue,
         alpha: f64,
+        sensitivity: Vec<Other>,
     ) -> taggant_core::Result<Key> {
-        let others: Vec<f64> = self.controls.iter().map(|other| other.score).collect();
-        let rank = Rank::of(scored.score, &others);
+        let rank = self.rank(scored);
         let excess = scored.score - self.mean;
         let spread = self.deviation * self.effective.sqrt();
         let effect = if spread > 0.0 { excess / spread } else { 0.0 };
@@ -247,6 +313,7 @@ impl Scores {
             at_least: rank.at_least,
             log10_p_rank: LogP::up(rank.p_value().log10())?,
             below_alpha: adjusted.get() <= alpha,
+            sensitivity,
         })
     }
 }

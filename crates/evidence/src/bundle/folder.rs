@@ -229,17 +229,21 @@ impl Folder {
     }
 }
 
-/// Whether a file closes the bundle and so is not listed in it.
+/// Whether a file closes the bundle and so is not listed in it: the manifest, its sums, what vouches for the manifest, and stamps over such stamps.
 pub(super) fn is_seal(name: &str) -> bool {
-    let vouches = name.strip_prefix(MANIFEST).is_some_and(|rest| {
-        let authority = rest
-            .strip_prefix('.')
-            .and_then(|rest| rest.strip_suffix(".tsr"));
-        rest.is_empty()
-            || rest == ".tlog-proof"
-            || authority.is_some_and(|name| !name.is_empty() && !name.contains(['.', '/']))
-    });
-    name == SUMS || vouches
+    if name == SUMS || name == MANIFEST || name.strip_prefix(MANIFEST) == Some(".tlog-proof") {
+        return true;
+    }
+    let stamped = name
+        .strip_suffix(".tsr")
+        .and_then(|rest| rest.rsplit_once('.'));
+    stamped.is_some_and(|(file, authority)| {
+        !authority.is_empty()
+            && !authority.contains('/')
+            && file != SUMS
+            && !file.ends_with(".tlog-proof")
+            && is_seal(file)
+    })
 }
 
 fn is_plain(name: &str) -> bool {

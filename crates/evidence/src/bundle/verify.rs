@@ -4,18 +4,21 @@ mod collected;
 mod files;
 mod keys;
 mod plan;
+mod register;
 
 use taggant_core::{LeafKey, Record};
 
 use self::collected::{Seen, chain, complete, ended, shown, signed, under_plan, walk};
-use self::files::{anchored, listed, manifest, signed_by};
+use self::files::{anchored, listed, manifest, sealed, signed_by};
 use self::keys::{controls, epoch, keys};
 use self::plan::{asked, plan, ready, record};
+use self::register::registered;
 use super::accounts::{ACCOUNTS, Accounts};
 use super::check::Outcome;
 use super::folder::{Folder, is_seal};
 use super::identity::{Identity, Named, SUSPECTS};
 use super::order::{Event, in_order};
+use super::register::{LOG, LOG_HEAD, Planned, REGISTER};
 use super::{ANALYSIS, Contents, DISCLOSED, EPOCH, MANIFEST, PLAN, REVEAL, SUMS, TRANSCRIPT};
 use crate::anchors::Anchors;
 use crate::asked::Asked;
@@ -53,6 +56,8 @@ pub struct Proven<'a> {
     pub names: Option<&'a [Identity]>,
     /// How many accounts a custodian answers for.
     pub accounts: usize,
+    /// All plans of the case, in the order of its log; none where there is no register.
+    pub plans: Vec<Planned>,
     ended: Ending,
 }
 
@@ -145,25 +150,42 @@ pub fn verify(
         .names()
         .any(|name| is_seal(name) && name != MANIFEST && name != SUMS)
     {
-        outcome.keep("manifest.anchored", anchored(folder, trust, MANIFEST));
+        outcome.keep("manifest.anchored", sealed(folder, trust));
     }
     let contents = manifest.as_ref().map(|(_, contents)| contents);
     let plan = outcome.keep("plan.signed", plan(folder, trust, contents));
     let plan = plan.as_ref();
     let commitment = outcome.keep("commitment.anchored", anchored(folder, trust, EPOCH));
-    let sealed = outcome.keep("plan.anchored", anchored(folder, trust, PLAN));
+    let planned = outcome.keep("plan.anchored", anchored(folder, trust, PLAN));
     let collected = outcome.keep("transcript.anchored", anchored(folder, trust, TRANSCRIPT));
     let proofs = format!("{REVEAL}.");
     let opened = (folder.names().any(|name| name.starts_with(&proofs)))
         .then(|| outcome.keep("reveal.anchored", anchored(folder, trust, REVEAL)))
         .flatten();
-    let ready = outcome.run("plan.ready", plan.zip(sealed.as_ref()), |(plan, sealed)| {
-        ready(trust, plan, sealed)
-    });
+    let ready = outcome.run(
+        "plan.ready",
+        plan.zip(planned.as_ref()),
+        |(plan, planned)| ready(trust, plan, planned),
+    );
     let asked = outcome.run("draw.asked", plan.zip(ready.as_ref()), |(plan, ready)| {
         asked(folder, plan, ready)
     });
     let drawn = plan.zip(asked.as_ref());
+    // Without a register a bundle may be sound, and does not pass: nobody knows how many plans there were.
+    let has_register = [LOG, LOG_HEAD, REGISTER]
+        .iter()
+        .any(|name| folder.has(name));
+    let plans = if has_register {
+        outcome.run("plans.registered", plan, |plan| {
+            registered(folder, trust, plan)
+        })
+    } else {
+        outcome.skip(
+            "plans.registered",
+            "no register of the case's plans is there",
+        );
+        Some(Vec::new())
+    };
 
     let walked = outcome.keep("transcript.chain", chain(folder, drawn));
     let walked = walked.as_ref();
@@ -196,7 +218,7 @@ pub fn verify(
         let last_line = span.map_or(transcript, |(_, last)| last);
         Some(Times {
             commitment: commitment.as_ref()?.time()?,
-            plan: sealed.as_ref()?.time()?,
+            plan: planned.as_ref()?.time()?,
             round: ready.as_ref()?.round,
             first_query: walked.first.unwrap_or(last_line),
             last_line,
@@ -227,6 +249,7 @@ pub fn verify(
             reasons: walked?.reasons.iter().cloned().collect(),
             names: names.as_deref(),
             accounts: accounts.as_ref().map_or(0, |found| found.accounts.len()),
+            plans: plans?,
             ended: ended(walked?),
         })
         // Suspects, prompts and answers are numbered as the plan has them, and prompts are those that were asked.

@@ -52,6 +52,10 @@ pub struct Authority {
     pub from: Time,
     /// Tokens of this time or later are not believed.
     pub until: Time,
+    /// From when on anyone may have its keys, or its algorithms may be broken: whoever has them can give a token any time, so its tokens count only where it is shown that they
+    /// existed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Time>,
 }
 
 /// An X.509 certificate in DER, as base64 in JSON.

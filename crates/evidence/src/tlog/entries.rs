@@ -72,25 +72,27 @@ impl Entries {
     pub fn continues(&self, checkpoint: &Note, log: &PublicKey) -> Result<()> {
         checkpoint.verify(std::slice::from_ref(log))?;
         let head: Checkpoint = checkpoint.text().parse()?;
-        let earlier = usize::try_from(head.size)
+        if head.origin == log.name() && self.begin_with(head.size, &head.root) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Mismatch,
+            format!(
+                "the {} entries do not continue the checkpoint of {} entries of `{}`: something was taken out or changed",
+                self.leaves.len(),
+                head.size,
+                head.origin.escape_debug()
+            ),
+        ))
+    }
+
+    /// Whether the first `size` entries have this root.
+    #[must_use]
+    pub fn begin_with(&self, size: u64, root: &Digest) -> bool {
+        let earlier = usize::try_from(size)
             .ok()
             .and_then(|size| self.leaves.get(..size));
-        match earlier {
-            Some(leaves)
-                if head.origin == log.name() && merkle::root(leaves) == *head.root.bytes() =>
-            {
-                Ok(())
-            }
-            _ => Err(Error::new(
-                ErrorKind::Mismatch,
-                format!(
-                    "the {} entries do not continue the checkpoint of {} entries of `{}`: something was taken out or changed",
-                    self.leaves.len(),
-                    head.size,
-                    head.origin.escape_debug()
-                ),
-            )),
-        }
+        earlier.is_some_and(|leaves| merkle::root(leaves) == *root.bytes())
     }
 }
 

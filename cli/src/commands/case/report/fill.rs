@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
+use taggant_detector::stats::{PValue, holm_among};
 use taggant_evidence::Plan;
 use taggant_evidence::bundle::{
-    self, ACCOUNTS, ANALYSIS, DISCLOSED, Folder, MANIFEST, Proven, SUMS,
+    self, ACCOUNTS, ANALYSIS, DISCLOSED, Folder, MANIFEST, Planned, Proven, SUMS,
 };
 use taggant_evidence::report::{
-    Alternative, Bin, Collection, Control, ControlKind, Decoys, Disclosure, Effect, FORMAT, Fate,
-    Field, Finding, Link, LogP, Material, Method, Moment, NullRuns, Number, Outcome, PlanEntry,
-    Probability, Propositions, Rank, Redaction, Report, Results, Row, SelfTest, Standing, Step,
-    Study, Subject, Timeline,
+    Alternative, Assumption, Bin, Collection, Control, ControlKind, Decoys, Disclosure, Effect,
+    FORMAT, Fate, Field, Finding, Link, LogP, Material, Method, Moment, NullRuns, Number, Outcome,
+    PlanEntry, Probability, Propositions, Rank, Redaction, Report, Results, Row, SelfTest,
+    Standing, Step, Study, Subject, Timeline,
 };
 
 use super::super::analysis::{Analysis, Key, Suspect};
@@ -97,11 +98,7 @@ pub(super) fn fill(
             commitment: found.commitment,
         },
         disclosure: disclosure(notes),
-        plans: vec![PlanEntry {
-            digest: proven.plan.digest(),
-            sealed: proven.times.plan,
-            fate: Fate::CarriedOut(came.to_owned()),
-        }],
+        plans: plans(proven, came),
         materials,
         propositions: Propositions {
             main: plan.propositions.main.clone(),
@@ -148,6 +145,27 @@ pub(super) fn fill(
         deviations: notes.deviations.clone(),
         verification: steps(args),
     })
+}
+
+/// All plans of the register; of this one, what came of it here.
+fn plans(proven: &Proven<'_>, came: &str) -> Vec<PlanEntry> {
+    let own = PlanEntry {
+        digest: proven.plan.digest(),
+        sealed: proven.times.plan,
+        fate: Fate::CarriedOut(came.to_owned()),
+    };
+    let entry = |planned: &Planned| match planned.plan == own.digest {
+        true => own.clone(),
+        false => PlanEntry {
+            digest: planned.plan,
+            sealed: planned.sealed,
+            fate: planned.fate.clone(),
+        },
+    };
+    match proven.plans.as_slice() {
+        [] => vec![own],
+        plans => plans.iter().map(entry).collect(),
+    }
 }
 
 /// Support needs the whole order in time, whatever the numbers say.
@@ -326,13 +344,14 @@ fn control<'a>(plan: &'a Plan, id: &str) -> Option<&'a String> {
 
 /// Runs where nothing is to be found: models that cannot have learned from the mark, under keys that marked nothing (S-4). A plan without such models has none.
 fn null_runs(plan: &Plan, analysis: &Analysis<'_>) -> NullRuns {
-    let sum = |count: fn(&Suspect<'_>) -> u64| {
-        let controls = analysis
-            .suspects
-            .iter()
-            .filter(|suspect| control(plan, suspect.id).is_some());
-        u32::try_from(controls.map(count).sum::<u64>()).unwrap_or(u32::MAX)
-    };
+    null_runs_of(plan, analysis.suspects.iter())
+}
+
+fn null_runs_of<'a>(plan: &Plan, suspects: impl Iterator<Item = &'a Suspect<'a>>) -> NullRuns {
+    let controls: Vec<&Suspect<'_>> = suspects
+        .filter(|suspect| control(plan, suspect.id).is_some())
+        .collect();
+    let sum = |number: fn(&Suspect<'_>) -> u64| count(controls.iter().map(|own| number(own)).sum());
     NullRuns {
         runs: sum(|suspect| suspect.controls.keys),
         findings: sum(|suspect| suspect.controls.findings),
@@ -391,13 +410,14 @@ fn results(
         }
     }
     let suspect = &analysis.suspects[place];
+    controls.extend(left_out(plan, analysis, place)?);
     Ok(Results {
         analysis: folder.digest(if proven.withheld > 0 {
             DISCLOSED
         } else {
             ANALYSIS
         })?,
-        family: count(analysis.family as u64),
+        family: count(analysis.family),
         decoys: suspect
             .keys
             .first()
@@ -407,9 +427,53 @@ fn results(
         controls,
         path: None,
         accounts: None,
-        sensitivity: Vec::new(),
+        sensitivity: suspect.keys.first().map(sensitivity).unwrap_or_default(),
         redaction: redaction(folder, proven, &suspect.keys, place)?,
     })
+}
+
+/// The primary result under the plan's other assumptions.
+fn sensitivity(key: &Key) -> Vec<Assumption> {
+    let others = key.sensitivity.iter();
+    others
+        .map(|other| Assumption {
+            assumed: format!("{}; {} units", other.statistic.words(), other.units),
+            p: probability(&other.log10_p, other.method),
+            e: None,
+        })
+        .collect()
+}
+
+/// What stands when a control model is not believed to be one (S-6): the primary result without its tests, and the null runs without it.
+fn left_out(plan: &Plan, analysis: &Analysis<'_>, place: usize) -> Result<Vec<Control>> {
+    let mut rows = Vec::new();
+    for (number, out) in analysis.suspects.iter().enumerate() {
+        if number == place || control(plan, out.id).is_none() {
+            continue;
+        }
+        let kept = || (analysis.suspects.iter().enumerate()).filter(move |(n, _)| *n != number);
+        // The primary result comes first, whatever the order of the others.
+        let mut p = vec![&analysis.suspects[place].keys[0]];
+        p.extend(kept().flat_map(|(n, suspect)| &suspect.keys[usize::from(n == place)..]));
+        let p: Vec<PValue> = (p.iter())
+            .map(|key| PValue::from_ln(key.log10_p.value() * std::f64::consts::LN_10))
+            .collect();
+        let family = analysis.family - out.keys.len() as u64;
+        let runs = null_runs_of(plan, kept().map(|(_, suspect)| suspect));
+        rows.push(Control {
+            name: format!("without {}", out.id),
+            kind: ControlKind::LeftOut,
+            basis: format!(
+                "The primary result, Holm over {family} tests. Of {} null runs of {} other control models, {} were findings.",
+                runs.runs, runs.models, runs.findings
+            ),
+            p: probability(
+                &LogP::up(holm_among(&p, family)[0].log10())?,
+                &format!("Holm over {family} tests"),
+            ),
+        });
+    }
+    Ok(rows)
 }
 
 /// The primary result over all texts, as it was computed before some were withheld, and over the others.
@@ -539,6 +603,10 @@ fn holds(name: &str) -> &'static str {
         ACCOUNTS => "whose accounts they are, on their custodian's word",
         VALIDATION => "how often the statistics err where nothing is to be found",
         bundle::STOCK => "lines for other tools",
+        bundle::LOG => "every entry of the case's log",
+        bundle::LOG_HEAD => "the log's head, seen by its witnesses",
+        bundle::REGISTER => "what became of each plan",
+        _ if name.starts_with("register/") => "a plan that was not carried out here",
         _ if bundle::TOKENIZERS.contains(&name) => "the tokenizer that texts are read with",
         _ => "an exhibit",
     }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::super::folder::{Folder, Proofs};
+use super::super::folder::{Folder, Proofs, is_seal};
 use super::super::{Contents, MANIFEST, MAX_BYTES, SUMS, sums};
 use super::{Found, told};
 use crate::anchors::Anchors;
-use crate::digest::Digest;
 use crate::dsse::Envelope;
 use crate::signing::PublicKey;
 use crate::statement::{Predicate, Subject, stated};
+use crate::time::Time;
 use crate::tlog::Proof;
 use crate::trust::{SignerRole, Trust};
 
@@ -90,8 +90,37 @@ pub(super) fn listed(folder: &Folder, subjects: &[Subject]) -> Found<()> {
     Ok(((), format!("{} files", subjects.len())))
 }
 
+/// What closes the bundle: two authorities and a log vouch for the manifest, and every stamp over one of its stamps holds.
+pub(super) fn sealed(folder: &Folder, trust: &Trust) -> Found<Anchors> {
+    for name in folder.names().filter(|name| is_seal(name)) {
+        let stamped = name
+            .strip_suffix(".tsr")
+            .and_then(|rest| rest.rsplit_once('.'));
+        if let Some((file, _)) = stamped.filter(|(file, _)| *file != MANIFEST) {
+            if !folder.has(file) {
+                return Err(format!("{name}: a stamp over nothing: {file} is not there"));
+            }
+            anchored_in_part(folder, trust, file)?;
+        }
+    }
+    anchored(folder, trust, MANIFEST)
+}
+
 /// Two authorities and a log vouch for a file.
 pub(super) fn anchored(folder: &Folder, trust: &Trust, name: &str) -> Found<Anchors> {
+    let anchors = anchored_in_part(folder, trust, name)?;
+    match (anchors.time(), anchors.missing().as_slice()) {
+        (Some(time), []) => Ok((anchors, format!("{name}: existed by {time}"))),
+        (_, missing) => Err(format!("{name}: it lacks {}", missing.join(" and "))),
+    }
+}
+
+/// Whoever vouches for a file, which may be nobody; what is there must hold.
+pub(super) fn anchored_in_part(
+    folder: &Folder,
+    trust: &Trust,
+    name: &str,
+) -> Result<Anchors, String> {
     let Proofs { tokens, log } = folder.proofs(name).map_err(told)?;
     let proof = match log {
         Some(text) => Some(
@@ -104,12 +133,24 @@ pub(super) fn anchored(folder: &Folder, trust: &Trust, name: &str) -> Found<Anch
         .iter()
         .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
         .collect();
-    let digest = Digest::of(&folder.read(name, MAX_BYTES).map_err(told)?);
-    let anchors = trust
+    let digest = folder.digest(name).map_err(told)?;
+    let mut anchors = trust
         .anchors(&digest, &tokens, proof.as_ref())
         .map_err(|error| format!("{name}: {error}"))?;
-    match (anchors.time(), anchors.missing().as_slice()) {
-        (Some(time), []) => Ok((anchors, format!("{name}: existed by {time}"))),
-        (_, missing) => Err(format!("{name}: it lacks {}", missing.join(" and "))),
+    for stamp in &mut anchors.stamps {
+        if let Some(broken) = stamp.broken {
+            stamp.counts = existed_by(folder, trust, &stamp.token)?.is_some_and(|by| by < broken);
+        }
     }
+    Ok(anchors)
+}
+
+/// By when a token existed (V-6): stamps over it say so, or over the manifest that lists it.
+fn existed_by(folder: &Folder, trust: &Trust, token: &str) -> Result<Option<Time>, String> {
+    let own = anchored_in_part(folder, trust, token)?.time();
+    let listed = match is_seal(token) || !folder.has(MANIFEST) {
+        true => None,
+        false => anchored_in_part(folder, trust, MANIFEST)?.time(),
+    };
+    Ok(own.into_iter().chain(listed).min())
 }
