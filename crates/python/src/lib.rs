@@ -1,15 +1,17 @@
 //! The compiled half of the `taggant` wheel: conversions, and nothing else.
 //!
-//! Every function here takes Python's values apart, calls `taggant-core`, `taggant-watermark` or `taggant-detector` without the
+//! Every function here takes Python's values apart, calls `taggant-core`, `taggant-watermark`, `taggant-detector` or `taggant-evidence` without the
 //! interpreter's lock, and puts the answer together again. What a name means is documented where Python's users read it: on the classes
 //! and functions themselves, whose examples are run.
 
 mod arrays;
 mod batch;
+mod cases;
 mod desks;
 mod detector;
 mod errors;
 mod files;
+mod issuance;
 mod keys;
 mod many;
 mod record;
@@ -29,7 +31,11 @@ mod _taggant {
     #[pymodule_export]
     use super::batch::{bias_batch, select_batch};
     #[pymodule_export]
+    use super::cases::{CaseCheck, LogReport, verify_case, verify_log};
+    #[pymodule_export]
     use super::detector::{Detector, detect};
+    #[pymodule_export]
+    use super::issuance::IssuanceLog;
     #[pymodule_export]
     use super::keys::{Key, RootKey};
     #[pymodule_export]

@@ -12,6 +12,7 @@ from typing import Any, Iterator
 import numpy as np
 
 import taggant
+from support import ROOT
 from taggant import _taggant
 
 STUB = Path(taggant.__file__).with_name("_taggant.pyi")
@@ -109,6 +110,9 @@ class Examples(unittest.TestCase):
             # The files that the first example reads.
             key.save(Path(folder) / "east.key")
             record.save(Path(folder) / "record.json")
+            # The case that an example checks.
+            for name in ("sample", "trust.json"):
+                (Path(folder) / name.replace("sample", "case")).symlink_to(ROOT / "tests" / "cases" / name)
             os.chdir(folder)
             try:
                 for name, text in documented():

@@ -36,6 +36,9 @@ Keys are files that only their owner can read, made by ``taggant key new`` and `
 >>> root.derive("2026-12/campaign/east").path
 '2026-12/campaign/east'
 
+What is served is written down as it is served, hash-chained and without account ids, with an `IssuanceLog`; `verify_log` checks one, and
+`verify_case` a case that others closed.
+
 Key bytes never reach Python. Nothing here holds the interpreter's lock while it computes, and there are no threads but those you start
 or ask for. Every error is a `TaggantError`.
 
@@ -44,15 +47,18 @@ carries little of a mark, and at temperature 0 there is none.
 """
 
 from ._taggant import (
+    CaseCheck,
     Check,
     Detector,
     FormatError,
     IoError,
+    IssuanceLog,
     Key,
     KeyFileError,
     KeyReport,
     Layer,
     LimitError,
+    LogReport,
     LogitsError,
     MismatchError,
     ParameterError,
@@ -71,18 +77,23 @@ from ._taggant import (
     detect,
     detect_each,
     select_batch,
+    verify_case,
+    verify_log,
 )
 
 __all__ = [
+    "CaseCheck",
     "Check",
     "Detector",
     "FormatError",
     "IoError",
+    "IssuanceLog",
     "Key",
     "KeyFileError",
     "KeyReport",
     "Layer",
     "LimitError",
+    "LogReport",
     "LogitsError",
     "MismatchError",
     "ParameterError",
@@ -101,4 +112,6 @@ __all__ = [
     "detect",
     "detect_each",
     "select_batch",
+    "verify_case",
+    "verify_log",
 ]

@@ -1,21 +1,24 @@
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Literal, Never, TypeAlias, final
+from typing import Any, Literal, Never, TypeAlias, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
 __all__ = [
+    "CaseCheck",
     "Check",
     "Detector",
     "FormatError",
     "IoError",
+    "IssuanceLog",
     "Key",
     "KeyFileError",
     "KeyReport",
     "Layer",
     "LimitError",
+    "LogReport",
     "LogitsError",
     "MismatchError",
     "ParameterError",
@@ -34,6 +37,8 @@ __all__ = [
     "detect",
     "detect_each",
     "select_batch",
+    "verify_case",
+    "verify_log",
 ]
 
 _Path: TypeAlias = str | PathLike[str]
@@ -264,6 +269,45 @@ class Stream:
     def follow(self, context: _Tokens) -> None: ...
     def __len__(self) -> int: ...
 
+@final
+class IssuanceLog:
+    def __new__(
+        cls, path: _Path, records: Sequence[Record] | None = None, *, pseudonyms: Key | None = None, digests_only: bool = False
+    ) -> IssuanceLog: ...
+    @overload
+    def append(self, rows: Mapping[str, Any]) -> tuple[int, str]: ...
+    @overload
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]: ...
+    @property
+    def head(self) -> str: ...
+    @property
+    def lines(self) -> int: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> IssuanceLog: ...
+    def __exit__(self, *_error: Any) -> None: ...
+
+@final
+class LogReport:
+    @property
+    def lines(self) -> int: ...
+    @property
+    def exchanges(self) -> int: ...
+    @property
+    def marks(self) -> int: ...
+    @property
+    def head(self) -> str: ...
+    @property
+    def fault(self) -> str | None: ...
+
+@final
+class CaseCheck:
+    @property
+    def code(self) -> str: ...
+    @property
+    def status(self) -> Literal["PASS", "FAIL", "NOT CHECKED"]: ...
+    @property
+    def detail(self) -> str: ...
+
 def detect(key: _Keys, record: Record, rows: Iterable[_Row], *, alpha: float = 1e-6, tokenizer: str | None = None) -> Report: ...
 def detect_each(
     keys: Sequence[Key],
@@ -297,3 +341,5 @@ def bias_batch(
     min_p: float = 0.0,
     out: _Logits | None = None,
 ) -> _Logits: ...
+def verify_case(folder: _Path, trust: _Path) -> list[CaseCheck]: ...
+def verify_log(path: _Path, anchored: Sequence[str] | None = None) -> LogReport: ...
