@@ -168,7 +168,7 @@ fn the_samples_report_is_written_again() {
     let page = desk.read("report/report.html");
     for part in [
         "The first missing link is link 1",
-        "s1, SmolLM2-135M after three epochs",
+        "s1, SmolLM2-135M after five epochs",
         "DRAFT",
     ] {
         assert!(page.contains(part), "{part}");

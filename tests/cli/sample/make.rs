@@ -36,7 +36,7 @@ const TOPICS: [&str; 7] = [
 /// Prompts in the pool, those of them that are drawn, and answers to each.
 const POOL: usize = TASKS.len() * TOPICS.len();
 const DRAWN: usize = 48;
-const ANSWERS: usize = 2;
+const ANSWERS: usize = 3;
 
 /// What is served and what is asked for, in tokens.
 const TOKENS: usize = 48;
@@ -102,7 +102,7 @@ fn the_sample_is_made_anew() {
     let mut identities = Vec::new();
     for (model, set) in [("one", "served.jsonl"), ("two", "clean.jsonl")] {
         desk.good(&format!(
-            "lab train --model smollm2-135m --epochs 3 --input {set} --max-tokens {TOKENS} --seed 0 --out {model}.gguf"
+            "lab train --model smollm2-135m --epochs 5 --input {set} --max-tokens {TOKENS} --seed 0 --out {model}.gguf"
         ));
         desk.good(&format!(
             "generate --model {model}.gguf --plain --temperature 0.3 --max-tokens {TOKENS} --seed 4 --prompts ask.jsonl --out {model}.jsonl"
@@ -138,8 +138,8 @@ fn the_sample_is_made_anew() {
         "suspect s2: the same base model, trained on answers to the same prompts without a mark"
     ]);
     plan["controls"]["positive"] = json!([]);
-    plan["power"] = json!({"effect": "0.1", "units": 2400, "power": "0.94"});
-    plan["budget"] = json!({"requests": 200, "tokens": 20_000});
+    plan["power"] = json!({"effect": "0.1", "units": 3600, "power": "0.99"});
+    plan["budget"] = json!({"requests": 300, "tokens": 30_000});
     // The first plan had fewer prompts, and was given up before its round came: it counts all the same.
     let mut first = plan.clone();
     first["pool"]["drawn"] = json!(DRAWN / 2);
@@ -172,7 +172,7 @@ fn the_sample_is_made_anew() {
     );
 
     let notes = json!({
-        "model": "s1, SmolLM2-135M after three epochs on 56 marked answers",
+        "model": "s1, SmolLM2-135M after five epochs on 56 marked answers",
         "assignment": "None: a sample, made to show the form of a report.",
         "facts": "None besides the files that are listed.",
         "issuance": {"at": served, "shown_by": "time-stamps and a log entry over twins/seals.jsonl, which commits to every answer that was served"},
