@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
 use taggant_core::{LeafKey, RootKey};
-use taggant_evidence::SigningKey;
+use taggant_evidence::{Digest, SigningKey};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
@@ -364,4 +365,20 @@ pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
             _ => Failure::io(path, &error.error),
         })?;
     Ok(())
+}
+/// The SHA-256 of a file of any size.
+pub(crate) fn digest(path: &Path) -> Result<Digest> {
+    let mut file = open(path)?;
+    let mut hash = Sha256::new();
+    loop {
+        let chunk = file.fill_buf().map_err(|error| Failure::io(path, &error))?;
+        if chunk.is_empty() {
+            break;
+        }
+        hash.update(chunk);
+        let read = chunk.len();
+        file.consume(read);
+    }
+    let hash: [u8; 32] = hash.finalize().into();
+    Ok(hash.into())
 }

@@ -11,6 +11,7 @@ mod journal;
 mod marks;
 mod output;
 mod plot;
+mod program;
 mod progress;
 mod rows;
 mod write;

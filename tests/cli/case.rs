@@ -157,6 +157,24 @@ pub(crate) fn python(arguments: &[&str], desk: &Desk) -> Output {
 
 const DRAW: &str = "case draw --plan plan.dsse.json --trust trust.json --token alpha.tsr --token beta.tsr --proof plan.tlog-proof --pool pool.jsonl --out asked.jsonl";
 
+/// V-10: a plan says which program scores, and anyone can hash its source with tools of any system.
+#[test]
+fn an_example_names_the_program_and_its_source() {
+    let desk = Desk::empty();
+    let plan: Value = desk.good("case example").stdout.parse().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let script = "find Cargo.lock Cargo.toml cli crates -type f | grep -E '(^|/)(src/.*|Cargo\\.(toml|lock)|build\\.rs)$' | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum";
+    let ran = Command::new("bash")
+        .args(["-c", script])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let source = String::from_utf8(ran.stdout).unwrap();
+    assert_eq!(plan["scorer"]["source"], source[..64]);
+    let binary = Digest::of(&fs::read(env!("CARGO_BIN_EXE_taggant")).unwrap());
+    assert_eq!(plan["scorer"]["binary"], binary.to_string());
+}
+
 #[test]
 fn what_is_asked_is_drawn_after_the_plan_is_sealed() {
     let desk = office();

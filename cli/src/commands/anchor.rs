@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use taggant_evidence::note::Note;
 use taggant_evidence::timestamp::{MAX_TOKEN, request};
 use taggant_evidence::tlog::{Entries, Logged, Proof};
@@ -34,23 +33,6 @@ pub(crate) fn run(command: &Anchor) -> Result<Answer> {
     }
 }
 
-/// The SHA-256 of a file of any size.
-pub(super) fn digest(path: &Path) -> Result<Digest> {
-    let mut file = files::open(path)?;
-    let mut hash = Sha256::new();
-    loop {
-        let chunk = file.fill_buf().map_err(|error| Failure::io(path, &error))?;
-        if chunk.is_empty() {
-            break;
-        }
-        hash.update(chunk);
-        let read = chunk.len();
-        file.consume(read);
-    }
-    let hash: [u8; 32] = hash.finalize().into();
-    Ok(hash.into())
-}
-
 fn ask(file: &Path, out: Option<&Path>) -> Result<Answer> {
     if files::is_stream(file) && out.is_none() {
         return Err(
@@ -59,7 +41,7 @@ fn ask(file: &Path, out: Option<&Path>) -> Result<Answer> {
     }
     let out = out.map_or_else(|| suffixed(file, ".tsq"), Path::to_owned);
     let mut output = Output::fresh(&out)?;
-    output.bytes(&request(&digest(file)?))?;
+    output.bytes(&request(&files::digest(file)?))?;
     output.finish()?;
     say(&format!(
         "{}: send it to two authorities, and keep what each answers",
@@ -77,7 +59,7 @@ fn enter(paths: &[PathBuf], log: &Path, key: &Path) -> Result<Answer> {
     let head = suffixed(log, ".note");
     let digests: Vec<Digest> = paths
         .iter()
-        .map(|path| digest(path))
+        .map(|path| files::digest(path))
         .collect::<Result<_>>()?;
     let fail = |error: std::io::Error| Failure::io(log, &error);
     let mut file = File::options()
@@ -251,7 +233,7 @@ fn verify(
     json: bool,
 ) -> Result<Answer> {
     let proofs = Proofs::read(tokens, proof)?;
-    let digest = digest(file)?;
+    let digest = files::digest(file)?;
     let anchors = proofs.check(&trust(given)?, &digest)?;
     let missing = anchors.missing();
     let whole = missing.is_empty();

@@ -26,6 +26,7 @@ use crate::clock;
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::output::say;
+use crate::program;
 
 /// A plan with every field, to be filled in.
 const EXAMPLE: &str = include_str!("case/plan.json");
@@ -35,12 +36,7 @@ const MAX_POOL: u64 = taggant_evidence::bundle::MAX_BYTES;
 
 pub(crate) fn run(command: &Case) -> Result<Answer> {
     match command {
-        Case::Example => {
-            let mut output = Output::create(Path::new("-"))?;
-            output.bytes(EXAMPLE.as_bytes())?;
-            output.finish()?;
-            Ok(Answer::Yes)
-        }
+        Case::Example => example(),
         Case::Signer { name, out } => signer(name, out),
         Case::Seal { plan, signer, out } => seal(plan, signer, out),
         Case::Draw(args) => draw(args),
@@ -63,6 +59,18 @@ pub(crate) fn run(command: &Case) -> Result<Answer> {
         Case::Report(args) => report::run(args),
         Case::Redact(args) => redact::run(args),
     }
+}
+
+/// A plan that names this program as its scorer.
+fn example() -> Result<Answer> {
+    let text = EXAMPLE
+        .replace("{VERSION}", concat!("taggant ", env!("CARGO_PKG_VERSION")))
+        .replace("{SOURCE}", &program::source()?.to_string())
+        .replace("{BINARY}", &program::binary()?.to_string());
+    let mut output = Output::create(Path::new("-"))?;
+    output.bytes(text.as_bytes())?;
+    output.finish()?;
+    Ok(Answer::Yes)
 }
 
 fn signer(name: &str, out: &Path) -> Result<Answer> {

@@ -23,6 +23,7 @@ use crate::clock;
 use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::output::say;
+use crate::program;
 use crate::progress;
 
 pub(crate) fn run(args: &Collect) -> Result<Answer> {
@@ -143,7 +144,7 @@ fn sign(
         return Ok(());
     }
     let subject =
-        |name: &str| Ok::<_, Failure>(Subject::new(name, anchor::digest(&folder.join(name))?));
+        |name: &str| Ok::<_, Failure>(Subject::new(name, files::digest(&folder.join(name))?));
     let summary = transcript.summary();
     let story = transcript.story();
     let collected = Collected {
@@ -238,11 +239,9 @@ fn report(args: &Collect, transcript: &Transcript, closed: Option<Ending>) -> Re
 
 /// The program that is running.
 fn program() -> Result<Program> {
-    let path = std::env::current_exe()
-        .map_err(|error| Failure::new(format!("this program does not find itself: {error}")))?;
     Ok(Program {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        binary: anchor::digest(&path)?,
+        binary: program::binary()?,
     })
 }
 

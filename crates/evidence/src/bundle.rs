@@ -59,6 +59,9 @@ pub const ANALYSIS: &str = "analysis/analysis.json";
 /// What comes out of the texts that are disclosed, where some are withheld.
 pub const DISCLOSED: &str = "analysis/disclosed.json";
 
+/// Every package that the program which closed the bundle may hold.
+pub const SBOM: &str = "sbom.cdx.json";
+
 /// What a collector says of a transcript when nothing more is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

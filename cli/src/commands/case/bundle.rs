@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use taggant_evidence::bundle::{
-    self, ANALYSIS, Contents, Folder, MANIFEST, PLAN, Proven, STOCK, SUMS, Status, TOKENIZERS,
+    self, ANALYSIS, Contents, Folder, MANIFEST, PLAN, Proven, SBOM, STOCK, SUMS, Status, TOKENIZERS,
 };
 use taggant_evidence::plan::MAX_PLAN;
 use taggant_evidence::{Plan, SealedPlan, Time};
@@ -20,6 +20,7 @@ use crate::failure::{Failure, Result};
 use crate::files::{self, Output};
 use crate::marks;
 use crate::output::say;
+use crate::program;
 
 /// How long before its last authority's end a file is spoken of: half a year, in milliseconds.
 const WARNING: u64 = 180 * 24 * 60 * 60 * 1000;
@@ -94,12 +95,14 @@ pub(super) fn seal(path: &Path, signers: &[PathBuf]) -> Result<Answer> {
     let mut output = Output::create(&path.join(STOCK))?;
     output.bytes(bundle::stock_lines(&folder, &signers)?.as_bytes())?;
     output.finish()?;
-    // One that is there is the studies of whatever version computed the results.
-    if !folder.has(VALIDATION) {
-        let text = validation::text().map_err(|error| Failure::new(error.to_string()))?;
-        let mut output = Output::fresh(&path.join(VALIDATION))?;
-        output.bytes(text.as_bytes())?;
-        output.finish()?;
+    // One that is there is of whatever version computed the results.
+    let studies = validation::text().map_err(|error| Failure::new(error.to_string()))?;
+    for (name, text) in [(VALIDATION, studies), (SBOM, program::sbom())] {
+        if !folder.has(name) {
+            let mut output = Output::fresh(&path.join(name))?;
+            output.bytes(text.as_bytes())?;
+            output.finish()?;
+        }
     }
     let folder = Folder::open(path)?;
     let sealed = contents.seal(&folder, &signers)?;

@@ -76,7 +76,7 @@ fn write(args: &CaseRegister, own: Digest, register: &Path) -> Result<()> {
     for (number, other) in (1..).zip(others(args.others.as_deref())?) {
         let file = format!("register/plan-{number}.dsse.json");
         copy(&other.plan, &args.folder.join(&file))?;
-        let digest = anchor::digest(&other.plan)?;
+        let digest = files::digest(&other.plan)?;
         let place = place(digest).ok_or_else(|| {
             Failure::new(format!(
                 "{}: not entered in {}",

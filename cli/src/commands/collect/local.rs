@@ -11,8 +11,9 @@ use taggant_models::{Limits, Llama};
 use taggant_text::Tokenizer;
 use taggant_watermark::Sampling;
 
-use crate::commands::{anchor, generate::encode_prompt};
+use crate::commands::generate::encode_prompt;
 use crate::failure::Result;
+use crate::files;
 use crate::marks;
 use crate::write::Writer;
 
@@ -35,7 +36,7 @@ pub(super) struct Local {
 
 impl Local {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let weights = anchor::digest(path)?;
+        let weights = files::digest(path)?;
         Ok(Self {
             tokenizer: marks::open_tokenizer(path)?,
             model: marks::load_model(path)?,

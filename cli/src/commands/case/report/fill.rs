@@ -603,6 +603,7 @@ fn holds(name: &str) -> &'static str {
         ACCOUNTS => "whose accounts they are, on their custodian's word",
         VALIDATION => "how often the statistics err where nothing is to be found",
         bundle::STOCK => "lines for other tools",
+        bundle::SBOM => "every package that the program may hold",
         bundle::LOG => "every entry of the case's log",
         bundle::LOG_HEAD => "the log's head, seen by its witnesses",
         bundle::REGISTER => "what became of each plan",
