@@ -296,6 +296,13 @@ impl Scratch {
             }
         }
     }
+
+    /// Writes the weights as the logits of `ids`; the others stay as they are.
+    pub fn put_logits(&self, ids: &[u32], logits: &mut [f32]) {
+        for (&weight, &id) in self.weights.iter().zip(ids) {
+            logits[id as usize] = libm::logf(weight);
+        }
+    }
 }
 
 /// Sum in double precision, in lanes that fill a vector register.

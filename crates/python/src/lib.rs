@@ -12,6 +12,7 @@ mod errors;
 mod files;
 mod keys;
 mod many;
+mod page;
 mod record;
 mod report;
 mod rows;
@@ -34,6 +35,8 @@ mod _taggant {
     use super::keys::{Key, RootKey};
     #[pymodule_export]
     use super::many::{KeyReport, detect_each};
+    #[pymodule_export]
+    use super::page::Page;
     #[pymodule_export]
     use super::record::{Layer, Record};
     #[pymodule_export]

@@ -1,5 +1,6 @@
 //! Tokens that an engine has truncated to by itself, with their logits: checked, and put in the order of their ids.
 
+use taggant_core::simd::vectorise;
 use taggant_core::{Candidates, Error, ErrorKind, Result};
 
 /// Buffers of a list, reused from token to token.
@@ -53,6 +54,60 @@ impl Listing {
         Candidates::only(&self.ids, &self.logits, scale)
     }
 
+    /// Lists the possible tokens of a vocabulary, in one pass, if an engine has masked most of it. NaN and +∞ are listed too.
+    pub(crate) fn gather(&mut self, logits: &[f32]) -> bool {
+        self.ids.clear();
+        let sparse = vectorise(
+            #[inline(always)]
+            || {
+                for (run, logits) in logits.chunks(RUN).enumerate() {
+                    let hits: u32 = logits
+                        .iter()
+                        .map(|&logit| u32::from(logit != f32::NEG_INFINITY))
+                        .sum();
+                    if hits > 0 {
+                        let few = self.push(run * RUN, logits);
+                        if !few {
+                            return false;
+                        }
+                    }
+                }
+                !self.ids.is_empty()
+            },
+        );
+        self.logits.clear();
+        if sparse {
+            let logit = |&id: &u32| logits[id as usize];
+            self.logits.extend(self.ids.iter().map(logit));
+        }
+        sparse
+    }
+
+    /// Adds the possible tokens of a run; false once they are too many for a list to be worth it.
+    #[inline(never)]
+    fn push(&mut self, first: usize, logits: &[f32]) -> bool {
+        let possible = |&(_, &logit): &(u32, &f32)| logit != f32::NEG_INFINITY;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "vocabularies are below 2^21"
+        )]
+        let tokens = (first as u32..).zip(logits);
+        self.ids.extend(tokens.filter(possible).map(|(id, _)| id));
+        self.ids.len() <= ALWAYS + first / 8
+    }
+
+    /// Ids and logits that [`read`](Self::read) or [`gather`](Self::gather) has listed.
+    pub(crate) fn parts(&mut self) -> (&[u32], &mut [f32]) {
+        (&self.ids, &mut self.logits)
+    }
+
+    /// Writes changed logits to where they stood in the list.
+    pub(crate) fn put_back(&self, logits: &mut [f32]) {
+        for (&place, &logit) in self.places.iter().zip(&self.logits) {
+            logits[place as usize] = logit;
+        }
+    }
+
     /// Where candidates that [`read`](Self::read) gave stood in the list.
     pub(crate) fn places(&self) -> &[u32] {
         &self.places
@@ -83,6 +138,12 @@ impl Listing {
         }
     }
 }
+
+/// Tokens looked at together.
+const RUN: usize = 64;
+
+/// So many possible tokens are listed whatever their share; beyond it, an eighth of the vocabulary.
+const ALWAYS: usize = 256;
 
 #[expect(clippy::cast_possible_truncation, reason = "half of a key")]
 fn low(key: u64) -> u32 {
@@ -248,12 +309,6 @@ mod tests {
 
     #[test]
     fn biased_lists_are_the_biased_vocabulary_with_all_else_masked() {
-        let probabilities = |logits: &[f32]| -> Vec<f64> {
-            let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let weights: Vec<f64> = logits.iter().map(|&l| f64::from(l - max).exp()).collect();
-            let sum: f64 = weights.iter().sum();
-            weights.into_iter().map(|weight| weight / sum).collect()
-        };
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         for (temperature, top_k, top_p) in [(1.0, 0, 1.0), (0.7, 0, 1.0), (0.7, 20, 0.9)] {
             let mut sampler = sampler(temperature, top_k, top_p, 0.0);
@@ -271,6 +326,88 @@ mod tests {
                     }
                     let neutral = (temperature, top_k) == (1.0, 0);
                     assert_eq!(listed == before, neutral && name == "plain", "{name}");
+                    stream.push(token).unwrap();
+                }
+            }
+        }
+    }
+
+    fn probabilities(logits: &[f32]) -> Vec<f64> {
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weights: Vec<f64> = logits.iter().map(|&l| f64::from(l - max).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        weights.into_iter().map(|weight| weight / sum).collect()
+    }
+
+    #[test]
+    fn a_row_that_is_mostly_masked_is_biased_as_any_other() {
+        let mut rng = ChaCha8Rng::seed_from_u64(6);
+        // Top-k of as many as there are drops none and takes the other way.
+        let mut neutral = sampler(1.0, 0, 1.0, 0.0);
+        let mut through = sampler(1.0, VOCABULARY, 1.0, 0.0);
+        for count in [1, 50, 255, 400, 2000, VOCABULARY] {
+            for (name, mut stream) in streams() {
+                for token in 0..20 {
+                    let (logits, ids, _) = row(&mut rng, count);
+                    let mut one = masked(&logits, &ids);
+                    let mut two = one.clone();
+                    neutral.bias(&stream, &mut one).unwrap();
+                    through.bias(&stream, &mut two).unwrap();
+                    let pairs = probabilities(&one).into_iter().zip(probabilities(&two));
+                    let far = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                    assert!(far < 1e-5, "{name}, {count} possible: {far} apart");
+                    if name == "greenlist/1" {
+                        let gain = |&id: &u32| one[id as usize] - logits[id as usize];
+                        assert!(
+                            ids.iter()
+                                .map(gain)
+                                .all(|gain| gain == 0.0 || (gain - 2.0).abs() < 1e-6)
+                        );
+                    }
+                    stream.push(token).unwrap();
+                }
+                // A fault is found at marked positions and at others, in rows of either kind.
+                for bad in [f32::NAN, f32::INFINITY] {
+                    let (logits, ids, _) = row(&mut rng, count);
+                    let mut row = masked(&logits, &ids);
+                    row[1234] = bad;
+                    let error = neutral.bias(&stream, &mut row).unwrap_err().to_string();
+                    assert!(
+                        error.contains("the logit of token 1234 is"),
+                        "{name}: {error}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_kept_from_token_to_token_holds_what_bias_gives() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        for (temperature, top_k, top_p) in [(1.0, 0, 1.0), (0.7, 20, 1.0), (0.7, 0, 0.5)] {
+            let mut sampler = sampler(temperature, top_k, top_p, 0.0);
+            for (name, mut stream) in streams() {
+                let (mut kept, mut written) = (vec![f32::NEG_INFINITY; VOCABULARY], vec![]);
+                for token in 0..20 {
+                    let (logits, _, _) = row(&mut rng, 1);
+                    let mut biased = logits.clone();
+                    sampler.bias(&stream, &mut biased).unwrap();
+                    sampler
+                        .bias_into(&stream, &logits, &mut kept, &mut written)
+                        .unwrap();
+                    let pairs = probabilities(&biased).into_iter().zip(probabilities(&kept));
+                    let far = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                    assert!(far < 1e-5, "{name}: {far} apart");
+                    let before = kept.clone();
+                    let nan = vec![f32::NAN; VOCABULARY];
+                    sampler
+                        .bias_into(&stream, &nan, &mut kept, &mut written)
+                        .unwrap_err();
+                    let short = &mut kept[1..];
+                    sampler
+                        .bias_into(&stream, &logits, short, &mut written)
+                        .unwrap_err();
+                    assert_eq!(kept, before);
                     stream.push(token).unwrap();
                 }
             }

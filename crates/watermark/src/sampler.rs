@@ -125,11 +125,7 @@ impl Sampler {
         check_length(stream, logits)?;
         let marking = stream.marking();
         if self.sampling.neutral() {
-            return match marking {
-                Some((scheme, window)) => scheme.bias(window, logits, &mut self.scratch),
-                // A fault is one at every position, not only at those that the mark looks at.
-                None => Candidates::all(logits, 1.0).map(|_| ()),
-            };
+            return self.mark_alone(marking, logits);
         }
         let all = Candidates::all(logits, self.sampling.scale())?;
         let candidates = self.truncation.apply(all, &self.sampling);
@@ -140,7 +136,7 @@ impl Sampler {
     }
 
     /// [`bias`](Self::bias) for the tokens `ids` that an engine's truncation has left, in any order: `logits` are theirs, and every
-    /// other token has to stay impossible. What is drawn from the result may be shifted, as a whole, from what `bias` gives.
+    /// other token has to stay impossible.
     ///
     /// # Errors
     /// As [`select_listed`](Self::select_listed).
@@ -148,7 +144,13 @@ impl Sampler {
         let scale = self.sampling.scale();
         let all = self.listing.read(ids, logits, vocabulary(stream), scale)?;
         let marking = stream.marking();
-        if marking.is_none() && self.sampling.neutral() {
+        if self.sampling.neutral() {
+            let Some((scheme, window)) = marking else {
+                return Ok(());
+            };
+            let (ids, biased) = self.listing.parts();
+            scheme.bias_listed(window, ids, biased, &mut self.scratch)?;
+            self.listing.put_back(logits);
             return Ok(());
         }
         let candidates = self.truncation.apply(all, &self.sampling);
@@ -160,6 +162,69 @@ impl Sampler {
             self.truncation.move_places(listed);
             let places = self.truncation.places();
             self.scratch.write_logits(reshaped, Some(places), logits);
+        }
+        Ok(())
+    }
+
+    /// [`bias`](Self::bias) of `logits` into another row, kept from token to token: `out` is −∞ but at the places in `written`, and is
+    /// so again afterwards. With truncation, only those places are touched. After an error, nothing has changed.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select), and [`ErrorKind::Logits`] when `out` has another length than `logits`.
+    pub fn bias_into(
+        &mut self,
+        stream: &Stream,
+        logits: &[f32],
+        out: &mut [f32],
+        written: &mut Vec<u32>,
+    ) -> Result<()> {
+        check_length(stream, logits)?;
+        if out.len() != logits.len() {
+            return Err(Error::new(
+                ErrorKind::Logits,
+                format!(
+                    "a row of {} for {} logits; both must be as long",
+                    out.len(),
+                    logits.len()
+                ),
+            ));
+        }
+        let all = Candidates::all(logits, self.sampling.scale())?;
+        let candidates = self.truncation.apply(all, &self.sampling);
+        let reshaped = reshape(stream.marking(), &candidates, &mut self.scratch)?;
+        for place in written.drain(..) {
+            out[place as usize] = f32::NEG_INFINITY;
+        }
+        if let Reshaped::Chosen(index) = reshaped {
+            written.push(candidates.token(index));
+            out[written[0] as usize] = 0.0;
+        } else {
+            written.extend((0..candidates.len()).map(|index| candidates.token(index)));
+            self.scratch.put_logits(written, out);
+        }
+        Ok(())
+    }
+
+    /// The mark and nothing else. Where an engine has masked most tokens, the others are listed first and only they are changed.
+    fn mark_alone(
+        &mut self,
+        marking: Option<(&dyn Scheme, &[u32])>,
+        logits: &mut [f32],
+    ) -> Result<()> {
+        if !self.listing.gather(logits) {
+            return match marking {
+                Some((scheme, window)) => scheme.bias(window, logits, &mut self.scratch),
+                // A fault is one at every position, not only at those that the mark looks at.
+                None => Candidates::all(logits, 1.0).map(|_| ()),
+            };
+        }
+        let (ids, listed) = self.listing.parts();
+        let Some((scheme, window)) = marking else {
+            return Candidates::only(ids, listed, 1.0).map(|_| ());
+        };
+        scheme.bias_listed(window, ids, listed, &mut self.scratch)?;
+        for (&id, &logit) in ids.iter().zip(&*listed) {
+            logits[id as usize] = logit;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ __all__ = [
     "LimitError",
     "LogitsError",
     "MismatchError",
+    "Page",
     "ParameterError",
     "PathError",
     "Record",
@@ -264,6 +265,23 @@ class Stream:
     def follow(self, context: _Tokens) -> None: ...
     def __len__(self) -> int: ...
 
+@final
+class Page:
+    def __new__(cls, rows: int, vocabulary: int) -> Page: ...
+    @property
+    def logits(self) -> _Logits: ...
+    def bias(
+        self,
+        streams: Sequence[Stream],
+        logits: _Logits,
+        contexts: _Contexts | None = None,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+    ) -> _Logits: ...
+
 def detect(key: _Keys, record: Record, rows: Iterable[_Row], *, alpha: float = 1e-6, tokenizer: str | None = None) -> Report: ...
 def detect_each(
     keys: Sequence[Key],
@@ -280,6 +298,7 @@ def select_batch(
     logits: _Logits,
     contexts: _Contexts | None = None,
     *,
+    ids: _Contexts | None = None,
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
@@ -291,6 +310,7 @@ def bias_batch(
     logits: _Logits,
     contexts: _Contexts | None = None,
     *,
+    ids: _Contexts | None = None,
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
