@@ -46,7 +46,8 @@ impl Page {
         self.rows.bind(py).clone()
     }
 
-    /// `logits` as `bias_batch` changes them, in this page's own array. Arguments as for `bias_batch`.
+    /// `logits` as `bias_batch` changes them, in this page's own array. Arguments as for `bias_batch`. A page may be wider than the logits, as
+    /// models are wider than their tokenizers.
     #[pyo3(signature = (streams, logits, contexts = None, *, temperature = 1.0, top_k = 0, top_p = 1.0, min_p = 0.0))]
     #[expect(
         clippy::too_many_arguments,
@@ -72,11 +73,12 @@ impl Page {
         let page = self.logits(py);
         let logits = arrays::read::<Ix2>(logits)?;
         arrays::check_rows(logits.shape(), streams.len())?;
-        if logits.shape() != page.shape() {
+        let (rows, columns) = (logits.shape()[0], logits.shape()[1]);
+        if rows != self.written.len() || columns > page.shape()[1] {
             return Err(fault(
                 ErrorKind::Logits,
                 format!(
-                    "logits have shape {:?} on a page of {:?}; both must agree",
+                    "logits have shape {:?} on a page of {:?}; it must have as many rows and no fewer columns",
                     logits.shape(),
                     page.shape()
                 ),
@@ -93,7 +95,7 @@ impl Page {
                 let rows = streams.iter().zip(logits).zip(out.into_iter().zip(written));
                 for (row, ((stream, logits), (out, written))) in rows.enumerate() {
                     sampler
-                        .bias_into(&stream.stream, logits, out, written)
+                        .bias_into(&stream.stream, logits, &mut out[..columns], written)
                         .map_err(|error| error.context(format_args!("row {row}")))?;
                 }
                 Ok(())
