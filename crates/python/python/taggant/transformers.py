@@ -77,12 +77,14 @@ class WatermarkProcessor(LogitsProcessor):
         self._alone = temperature == 1 and not self._truncates
         self._start = prompt_length
         self._reuse = reuse
-        self._before: torch.Tensor | None = None
+        self._before: np.ndarray | torch.Tensor | None = None
         self._following = False
         self._page: tuple[Page, torch.Tensor] | None = None
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        contexts = self._advance(input_ids)
+        # NumPy's views of what lies in memory anyway cost a quarter of what torch's do.
+        history = input_ids.numpy() if input_ids.device.type == "cpu" else input_ids
+        contexts = self._advance(history)
         self._following = False
         if scores.device.type != "cpu" or scores.dtype != torch.float32:
             marked = self._elsewhere(scores, contexts)
@@ -91,7 +93,7 @@ class WatermarkProcessor(LogitsProcessor):
         else:
             marked = self._in_rows(scores, contexts)
         # Only now is it known that every stream stands where the engine does.
-        self._before, self._following = input_ids, True
+        self._before, self._following = history, True
         return marked
 
     def _on_page(self, scores: torch.Tensor, contexts: np.ndarray | None) -> torch.Tensor:
@@ -99,17 +101,15 @@ class WatermarkProcessor(LogitsProcessor):
             page = Page(*scores.shape)
             self._page = page, torch.from_numpy(page.logits)
         page, marked = self._page
-        page.bias(self._streams, scores[:, : self._vocabulary].numpy(), contexts, **self._sampling)
+        page.bias(self._streams, scores.numpy()[:, : self._vocabulary], contexts, **self._sampling)
         return marked
 
     def _in_rows(self, scores: torch.Tensor, contexts: np.ndarray | None) -> torch.Tensor:
-        # Models are often wider than their tokenizers; ids beyond the vocabulary are never sampled.
-        logits = scores[:, : self._vocabulary]
         # What the engine passes may be kept as the model's raw logits, and so it is copied, unless most of it is masked already.
-        if not (self._alone and _mostly_masked(logits)):
+        if not (self._alone and _mostly_masked(scores.numpy()[0])):
             scores = scores.clone()
-            logits = scores[:, : self._vocabulary]
-        array = logits.numpy()
+        # Models are often wider than their tokenizers; ids beyond the vocabulary are never sampled.
+        array = scores.numpy()[:, : self._vocabulary]
         bias_batch(self._streams, array, contexts, out=array, **self._sampling)
         if scores.shape[1] > self._vocabulary:
             scores[:, self._vocabulary :] = -torch.inf
@@ -130,24 +130,25 @@ class WatermarkProcessor(LogitsProcessor):
         whole[:, : self._vocabulary] = torch.from_numpy(array).to(scores.device, scores.dtype)
         return whole
 
-    def _advance(self, input_ids: torch.LongTensor) -> np.ndarray | None:
-        """Brings the streams up to ``input_ids``, or gives the responses for them to follow."""
+    def _advance(self, history: np.ndarray | torch.Tensor) -> np.ndarray | None:
+        """Brings the streams up to ``history``, or gives the responses for them to follow."""
         before = self._before
         if before is None:
-            self._begin(input_ids)
+            self._begin(history)
         else:
             seen = before.shape[1]
-            grown = self._following and input_ids.shape == (len(before), seen + 1)
-            if grown and torch.equal(input_ids[:, :seen], before):
+            grown = self._following and history.shape == (len(before), seen + 1)
+            if grown and _same(history[:, :seen], before):
                 self._following = False
-                for stream, token in zip(self._streams, input_ids[:, seen].tolist()):
+                for stream, token in zip(self._streams, history[:, seen].tolist()):
                     stream.push(token)
                 return None
-            self._check(input_ids, before)
-        return input_ids[:, self._start :].cpu().numpy()
+            self._check(history, before)
+        responses = history[:, self._start :]
+        return responses if isinstance(responses, np.ndarray) else responses.cpu().numpy()
 
-    def _begin(self, input_ids: torch.LongTensor) -> None:
-        rows, columns = input_ids.shape
+    def _begin(self, history: np.ndarray | torch.Tensor) -> None:
+        rows, columns = history.shape
         if self._start is None:
             self._start = columns
         each, rest = divmod(rows, len(self._samplers))
@@ -156,13 +157,13 @@ class WatermarkProcessor(LogitsProcessor):
         # As `generate` repeats sequences: all answers of the first, then all of the second.
         self._streams = [sampler.stream() if sampler else Stream.plain() for sampler in self._samplers for _ in range(each)]
 
-    def _check(self, input_ids: torch.LongTensor, before: torch.Tensor) -> None:
+    def _check(self, history: np.ndarray | torch.Tensor, before: np.ndarray | torch.Tensor) -> None:
         start, seen = self._start, before.shape[1]
-        same = len(input_ids) == len(before) and input_ids.shape[1] >= start
-        if not same or not torch.equal(input_ids[:, :start], before[:, :start]):
+        same = len(history) == len(before) and history.shape[1] >= start
+        if not same or not _same(history[:, :start], before[:, :start]):
             raise ParameterError("other prompts than before: a processor marks one call of generate; make a new one for each")
         # Tokens that are taken back are no harm, streams follow: so does assisted decoding. But rows that grow and differ have changed places.
-        if len(input_ids) > 1 and input_ids.shape[1] > seen and not torch.equal(input_ids[:, :seen], before):
+        if len(history) > 1 and history.shape[1] > seen and not _same(history[:, :seen], before):
             raise UnsupportedError(BEAMS)
 
 
@@ -264,8 +265,12 @@ def responses(
     return rows
 
 
-def _mostly_masked(logits: torch.Tensor) -> bool:
-    some = logits[0, :: len(logits[0]) // 256 or 1].numpy()
+def _same(one: np.ndarray | torch.Tensor, other: np.ndarray | torch.Tensor) -> bool:
+    return bool((one == other).all())
+
+
+def _mostly_masked(row: np.ndarray) -> bool:
+    some = row[:: len(row) // 256 or 1]
     return 2 * np.count_nonzero(some == -np.inf) > len(some)
 
 
