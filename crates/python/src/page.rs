@@ -31,6 +31,14 @@ pub(crate) struct Page {
 impl Page {
     #[new]
     fn new(py: Python<'_>, rows: usize, vocabulary: usize) -> Result<Self> {
+        if rows == 0 || vocabulary == 0 {
+            return Err(fault(
+                ErrorKind::Parameter,
+                format!(
+                    "a page of {rows} rows and {vocabulary} columns; it has at least one of each"
+                ),
+            ));
+        }
         // By NumPy, so that too much is a MemoryError and not a panic.
         let shape = ((rows, vocabulary), f32::NEG_INFINITY, dtype::<f32>(py));
         let array = py.import("numpy")?.call_method1("full", shape)?;
