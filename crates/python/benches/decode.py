@@ -1,10 +1,10 @@
 """What a mark costs where tokens are made: SmolLM2 under transformers on this machine's CPUs, with the mark and without it.
 
-    python decode.py MODEL.gguf [--tokens N] [--repetitions N] [--batch 1 8] [--threads N]
+    python decode.py MODEL.gguf [--tokens N] [--repetitions N] [--batch 1 8] [--top-p 1 0.95] [--scheme gumbel ...] [--threads N]
 
 Both kinds run in turn, in an order that alternates, and the ratio is the median over pairs, so that a busy machine is busy for both.
 `time in the mark` is what passes inside our processor, which as `generate` installs it has done the truncation too, as a share of the whole
-call; `truncation alone` is what the engine's own takes of an unmarked call. Temperature 0.8, top-k 50.
+call; `truncation alone` is what the engine's own takes of an unmarked call. Temperature 0.8, top-k 50; top-p 1 is none.
 """
 
 import argparse
@@ -56,6 +56,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--batch", type=int, nargs="*", default=[1, 8])
+    parser.add_argument("--top-p", type=float, nargs="*", default=[1.0, 0.95])
+    parser.add_argument("--scheme", nargs="*", choices=SCHEMES, default=SCHEMES)
     parser.add_argument("--threads", type=int, default=1, help="of torch; the mark uses one")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -73,8 +75,8 @@ def main() -> None:
         texts = [f"<|im_start|>user\n{PROMPTS[row % len(PROMPTS)]}<|im_end|>\n<|im_start|>assistant\n" for row in range(rows)]
         inputs = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
         keys = [root.derive(f"e/account/{row}") for row in range(rows)]
-        for top_p in (1.0, 0.95):
-            for scheme in SCHEMES:
+        for top_p in args.top_p:
+            for scheme in args.scheme:
                 samplers = [Sampler(Record(scheme, 2, key, tokenizer="00" * 32, vocabulary=vocabulary), key) for key in keys]
                 options = {**inputs, "do_sample": True, "temperature": 0.8, "top_k": 50, "top_p": top_p}
                 options |= {"max_new_tokens": args.tokens, "min_new_tokens": args.tokens}

@@ -279,6 +279,8 @@ class Toy(unittest.TestCase):
             torch.testing.assert_close(scores, kept, rtol=0, atol=0)
             second = processor(torch.cat([ids, ids[:, :1]], 1), scores)
             self.assertEqual(first is second, "reuse" in options)
+            turned = WatermarkProcessor(choose, prompt_length=0, **options)(ids, scores.T.contiguous().T)
+            torch.testing.assert_close(turned, WatermarkProcessor(choose, prompt_length=0, **options)(ids, scores))
 
     def test_a_configuration_holds_no_secret(self):
         key, _, choose = sampler(vocabulary=VOCABULARY)

@@ -86,6 +86,8 @@ class WatermarkProcessor(LogitsProcessor):
         history = input_ids.numpy() if input_ids.device.type == "cpu" else input_ids
         contexts = self._advance(history)
         self._following = False
+        if scores.stride(1) != 1:
+            scores = scores.contiguous()
         if scores.device.type != "cpu" or scores.dtype != torch.float32:
             marked = self._elsewhere(scores, contexts)
         elif self._reuse and self._truncates:
