@@ -58,11 +58,30 @@ fn choosing_and_biasing_tokens_allocates_nothing() {
                 ..Sampling::default()
             };
             let mut sampler = Sampler::new(sampling).unwrap();
+            // An engine's own list, in an order of its own; the row with all else masked; and a row that is kept.
+            let ids: Vec<u32> = (0..100).map(|index| index * 37 % 4999).collect();
+            let mut kept = vec![f32::NEG_INFINITY; VOCABULARY];
+            let mut written = Vec::with_capacity(VOCABULARY);
             let mut respond = |stream: &mut Stream, biased: &mut [f32]| {
-                for row in rows.iter().cycle().take(TOKENS) {
+                for (step, row) in rows.iter().cycle().take(TOKENS).enumerate() {
                     biased.copy_from_slice(row);
                     sampler.bias(stream, biased).unwrap();
-                    sampler.select(stream, row, &mut rng).unwrap();
+                    sampler
+                        .bias_into(stream, row, &mut kept, &mut written)
+                        .unwrap();
+                    biased.fill(f32::NEG_INFINITY);
+                    biased[..100].copy_from_slice(&row[..100]);
+                    sampler.bias(stream, biased).unwrap();
+                    biased[..100].copy_from_slice(&row[..100]);
+                    let listed = &mut biased[..100];
+                    sampler.bias_listed(stream, &ids, listed).unwrap();
+                    if step % 2 == 0 {
+                        sampler.select(stream, row, &mut rng).unwrap();
+                    } else {
+                        sampler
+                            .select_listed(stream, &ids, &row[..100], &mut rng)
+                            .unwrap();
+                    }
                 }
             };
             let room = || Stream::with_capacity(mark.clone(), TOKENS).unwrap();

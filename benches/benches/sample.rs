@@ -147,5 +147,32 @@ fn candidates(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, sample, candidates);
+/// All of it for an engine that holds the 100 candidates: put in order, checked, marked, chosen, followed.
+fn listed(c: &mut Criterion) {
+    let mut group = c.benchmark_group("100 candidates, listed");
+    let mut rng = rng(56);
+    let ids: Vec<u32> = (0..100).map(|i| i * 1237 % 99_991).collect();
+    let logits = logits(&mut rng, 100, 2.0);
+    let mut sampler = Sampler::new(Sampling::default()).unwrap();
+    for scheme in ["gumbel", "tournament", "greenlist"] {
+        let (_, _, mark) = mark(scheme, &[], 2, 1, 128_256);
+        let new = || Stream::new(mark.clone()).unwrap();
+        let (mut stream, mut steps) = (new(), 0);
+        group.bench_function(scheme, |b| {
+            b.iter(|| {
+                steps += 1;
+                if steps % 500 == 0 {
+                    stream = new();
+                }
+                let (ids, logits) = (black_box(&ids), black_box(&logits));
+                sampler
+                    .select_listed(&mut stream, ids, logits, &mut rng)
+                    .unwrap()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, sample, candidates, listed);
 criterion_main!(benches);

@@ -25,7 +25,7 @@ impl<'a> Candidates<'a> {
     /// # Errors
     /// [`ErrorKind::Logits`] when `logits` is empty, holds NaN or +∞, or has no finite value. −∞ is a masked token.
     pub fn all(logits: &'a [f32], scale: f32) -> Result<Self> {
-        let max = largest(logits)?;
+        let max = largest(None, logits)?;
         Ok(Self {
             ids: None,
             logits,
@@ -34,7 +34,17 @@ impl<'a> Candidates<'a> {
         })
     }
 
-    /// The tokens `ids` of a vocabulary that [`all`](Self::all) accepted, with their logits, of which the largest is `max`.
+    /// The tokens `ids` and no others, with their logits, as an engine lists them. Ids must be ascending.
+    ///
+    /// # Errors
+    /// As [`all`](Self::all).
+    pub fn only(ids: &'a [u32], logits: &'a [f32], scale: f32) -> Result<Self> {
+        debug_assert!(ids.is_sorted_by(|one, next| one < next));
+        let max = largest(Some(ids), logits)?;
+        Ok(Self::listed(ids, logits, max, scale))
+    }
+
+    /// The tokens `ids` of those that [`all`](Self::all) or [`only`](Self::only) accepted, with their logits, of which the largest is `max`.
     #[must_use]
     pub fn listed(ids: &'a [u32], logits: &'a [f32], max: f32, scale: f32) -> Self {
         debug_assert_eq!(ids.len(), logits.len());
@@ -61,6 +71,12 @@ impl<'a> Candidates<'a> {
     )]
     pub fn token(&self, index: usize) -> u32 {
         self.ids.map_or(index as u32, |ids| ids[index])
+    }
+
+    /// The candidates' logits.
+    #[must_use]
+    pub fn logits(&self) -> &'a [f32] {
+        self.logits
     }
 
     /// The largest logit.
@@ -157,8 +173,8 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// The largest logit, once all are known to be numbers.
-fn largest(logits: &[f32]) -> Result<f32> {
+/// The largest logit, once all are known to be numbers. They are those of the tokens `ids`, or of the whole vocabulary.
+fn largest(ids: Option<&[u32]>, logits: &[f32]) -> Result<f32> {
     // One branch-free pass; the message is worked out only when something is wrong. A plain comparison, false for NaN, is one
     // instruction where `f32::max` is four.
     let (max, bad) = vectorise(
@@ -189,12 +205,13 @@ fn largest(logits: &[f32]) -> Result<f32> {
     }
     let unusable = |logit: &f32| logit.is_nan() || *logit == f32::INFINITY;
     let fault = match logits.iter().position(unusable) {
-        Some(token) => format!(
-            "the logit of token {token} is {}; logits must be numbers below infinity",
-            logits[token]
+        Some(place) => format!(
+            "the logit of token {} is {}; logits must be numbers below infinity",
+            ids.map_or(place, |ids| ids[place] as usize),
+            logits[place]
         ),
         None if logits.is_empty() => {
-            "there are no logits; a vocabulary has at least one token".to_owned()
+            "there are no logits; at least one token must be possible".to_owned()
         }
         None => format!(
             "all {} logits are -inf; at least one token must be possible",
@@ -277,6 +294,13 @@ impl Scratch {
                     logits[token(index)] = libm::logf(weight);
                 }
             }
+        }
+    }
+
+    /// Writes the weights as the logits of `ids`; the others stay as they are.
+    pub fn put_logits(&self, ids: &[u32], logits: &mut [f32]) {
+        for (&weight, &id) in self.weights.iter().zip(ids) {
+            logits[id as usize] = libm::logf(weight);
         }
     }
 }

@@ -98,4 +98,21 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         scratch.write_logits(reshaped, None, logits);
         Ok(())
     }
+
+    /// [`bias`](Self::bias) for a vocabulary of which only the tokens `ids`, ascending, are possible; `logits` are theirs.
+    ///
+    /// # Errors
+    /// As [`bias`](Self::bias).
+    fn bias_listed(
+        &self,
+        window: &[u32],
+        ids: &[u32],
+        logits: &mut [f32],
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let candidates = Candidates::only(ids, logits, 1.0)?;
+        let reshaped = self.reshape(window, &candidates, scratch)?;
+        scratch.write_logits(reshaped, None, logits);
+        Ok(())
+    }
 }

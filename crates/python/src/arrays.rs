@@ -1,6 +1,6 @@
 //! Logits as NumPy holds them: read where they lie, or refused by name.
 
-use numpy::ndarray::Dimension;
+use numpy::ndarray::{Dimension, Ix2};
 use numpy::{
     Element, PyArray, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray, PyReadwriteArray,
     PyUntypedArray, PyUntypedArrayMethods, dtype,
@@ -40,7 +40,14 @@ fn checked<'a, 'py, D: Dimension>(
             array.shape()
         )));
     }
-    if !(array.is_c_contiguous() && array.is_aligned()) {
+    // Of a matrix each row must be one piece; rows may lie apart, as in the first columns of a wider one.
+    let pieces = match (array.shape(), array.strides()) {
+        (&[rows, columns], &[_, step]) => {
+            rows == 0 || columns < 2 || usize::try_from(step) == Ok(size_of::<f32>())
+        }
+        _ => array.is_c_contiguous(),
+    };
+    if !(pieces && array.is_aligned()) {
         return Err(refused(format!(
             "of shape {:?} have strides {:?} and are not contiguous; use `numpy.ascontiguousarray(logits)`",
             array.shape(),
@@ -63,6 +70,13 @@ pub(crate) fn slice<'a, D: Dimension>(array: &'a PyReadonlyArray<'_, f32, D>) ->
     array
         .as_slice()
         .map_err(|error| fault(ErrorKind::Logits, format!("logits: {error}")))
+}
+
+/// The rows of a matrix that [`checked`] accepted.
+pub(crate) fn rows<'a>(array: &'a PyReadonlyArray<'_, f32, Ix2>) -> Result<Vec<&'a [f32]>> {
+    let rows = array.as_array().into_outer_iter();
+    let rows: Option<Vec<_>> = rows.map(|row| row.to_slice()).collect();
+    rows.ok_or_else(|| apart("logits"))
 }
 
 /// Where changed logits go, with the logits already in it: `out` if there is one, which may be `value` itself, or a new array.
@@ -91,8 +105,18 @@ pub(crate) fn target<'py, D: Dimension>(
         ));
     }
     let mut target = target;
-    target.slice()?.copy_from_slice(slice(&read::<D>(value)?)?);
+    target
+        .held
+        .as_array_mut()
+        .assign(&read::<D>(value)?.as_array());
     Ok(target)
+}
+
+/// An array to change as a whole.
+pub(crate) fn whole<'py, D: Dimension>(
+    array: &Bound<'py, PyArray<f32, D>>,
+) -> Result<Target<'py, D>> {
+    Target::of(array)
 }
 
 /// An array that is being changed.
@@ -128,15 +152,39 @@ impl<'py, D: Dimension> Target<'py, D> {
     }
 }
 
+impl Target<'_, Ix2> {
+    /// The rows to change.
+    pub(crate) fn rows(&mut self) -> Result<Vec<&mut [f32]>> {
+        if let (&[rows, columns], &[step, _]) = (self.array.shape(), self.array.strides())
+            && rows > 1
+            && step.unsigned_abs() < columns * size_of::<f32>()
+        {
+            return Err(apart("out"));
+        }
+        let rows = self.held.as_array_mut().into_outer_iter_mut();
+        let rows: Option<Vec<_>> = rows.map(|row| row.into_slice()).collect();
+        rows.ok_or_else(|| apart("out"))
+    }
+}
+
+fn apart(what: &str) -> Fault {
+    fault(
+        ErrorKind::Logits,
+        format!(
+            "{what}: rows that overlap or are not one piece each; use `numpy.ascontiguousarray`"
+        ),
+    )
+}
+
 /// An array that someone else is writing, or that nobody may write.
 fn taken(what: &str, error: impl std::fmt::Display) -> Fault {
     fault(ErrorKind::Logits, format!("{what}: {error}"))
 }
 
-/// A matrix's number of columns, once it has as many rows as there are streams.
-pub(crate) fn width(shape: &[usize], streams: usize) -> Result<usize> {
+/// A matrix has as many rows as there are streams, and columns.
+pub(crate) fn check_rows(shape: &[usize], streams: usize) -> Result<()> {
     match *shape {
-        [rows, columns] if rows == streams && rows > 0 && columns > 0 => Ok(columns),
+        [rows, columns] if rows == streams && rows > 0 && columns > 0 => Ok(()),
         _ => Err(fault(
             ErrorKind::Logits,
             format!(

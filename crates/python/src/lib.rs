@@ -14,6 +14,7 @@ mod files;
 mod issuance;
 mod keys;
 mod many;
+mod page;
 mod record;
 mod report;
 mod rows;
@@ -40,6 +41,8 @@ mod _taggant {
     use super::keys::{Key, RootKey};
     #[pymodule_export]
     use super::many::{KeyReport, detect_each};
+    #[pymodule_export]
+    use super::page::Page;
     #[pymodule_export]
     use super::record::{Layer, Record};
     #[pymodule_export]

@@ -10,7 +10,7 @@ use taggant_watermark::Sampling;
 
 use crate::arrays;
 use crate::desks::Desks;
-use crate::errors::{Result, fault};
+use crate::errors::{Fault, Result, fault};
 use crate::keys::Keys;
 use crate::record::Record;
 use crate::stream::Stream;
@@ -154,14 +154,29 @@ impl Coin {
     pub(crate) fn new(given: Option<u64>) -> Result<Self> {
         match given {
             Some(bits) => Ok(Self(bits)),
-            None => getrandom::u64().map(Self).map_err(|error| {
-                fault(
-                    ErrorKind::Io,
-                    format!("the system gives no random numbers: {error}"),
-                )
-            }),
+            None => Ok(Self(getrandom::u64().map_err(no_chance)?)),
         }
     }
+}
+
+impl Coin {
+    /// One for each of `rows`, from the operating system.
+    pub(crate) fn many(rows: usize) -> Result<Vec<Self>> {
+        let mut bytes = vec![0; rows * size_of::<u64>()];
+        getrandom::fill(&mut bytes).map_err(no_chance)?;
+        let (coins, _) = bytes.as_chunks();
+        Ok(coins
+            .iter()
+            .map(|&coin| Self(u64::from_le_bytes(coin)))
+            .collect())
+    }
+}
+
+fn no_chance(error: getrandom::Error) -> Fault {
+    fault(
+        ErrorKind::Io,
+        format!("the system gives no random numbers: {error}"),
+    )
 }
 
 impl rand::TryRng for Coin {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use numpy::{Ix1, PyArray1};
 use pyo3::prelude::*;
 use taggant_core::Mark;
+use taggant_core::simd::vectorise;
 use taggant_watermark::Sampling;
 
 use crate::arrays;
@@ -164,5 +165,32 @@ impl Stream {
             }
         };
         fresh.iter().try_for_each(|&token| self.stream.push(token))
+    }
+
+    /// What `context` adds to the tokens so far; nothing if it begins with others, or adds what is no token.
+    pub(crate) fn fresh<'a>(&self, context: &'a [i64]) -> Option<&'a [i64]> {
+        let known = self.stream.tokens();
+        let (begun, fresh) = context.split_at_checked(known.len())?;
+        let differ = vectorise(
+            #[inline(always)]
+            || {
+                let pairs = begun.iter().zip(known);
+                pairs.fold(0, |differ, (&one, &other)| {
+                    differ | (one ^ i64::from(other))
+                })
+            },
+        );
+        let limit = self.mark.as_ref().map_or(u32::MAX as usize, |mark| {
+            mark.record().tokenizer().vocabulary - 1
+        });
+        let good = |&id: &i64| usize::try_from(id).is_ok_and(|id| id <= limit);
+        (differ == 0 && fresh.iter().all(good)).then_some(fresh)
+    }
+
+    /// Appends tokens that [`fresh`](Self::fresh) gave.
+    pub(crate) fn append(&mut self, fresh: &[i64]) -> bool {
+        fresh
+            .iter()
+            .all(|&id| u32::try_from(id).is_ok_and(|id| self.stream.push(id).is_ok()))
     }
 }

@@ -1,6 +1,8 @@
 //! Token ids from Python: lists of ints and NumPy arrays of integers.
 
-use numpy::{PyArray1, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{
+    PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PySequence, PyString};
 use taggant_core::ErrorKind;
@@ -141,4 +143,17 @@ pub(crate) fn token_rows(what: &str, value: &Bound<'_, PyAny>) -> Result<Vec<Vec
     rows.enumerate()
         .map(|(number, row)| token_ids(&format!("{what}, row {number}"), &row?))
         .collect()
+}
+
+/// A matrix of 64-bit ids whose rows are one piece each, as engines hold them: read where it lies.
+pub(crate) fn matrix<'py>(value: &Bound<'py, PyAny>) -> Option<PyReadonlyArray2<'py, i64>> {
+    let array = value.cast::<PyArray2<i64>>().ok()?;
+    array.is_aligned().then(|| array.try_readonly().ok())?
+}
+
+/// The rows of such a matrix, if all are token ids.
+pub(crate) fn narrow(ids: &PyReadonlyArray2<'_, i64>) -> Option<Vec<Vec<u32>>> {
+    let narrow = |id: &i64| u32::try_from(*id).ok();
+    let rows = ids.as_array().into_outer_iter();
+    rows.map(|row| row.iter().map(narrow).collect()).collect()
 }

@@ -11,7 +11,7 @@ import numpy as np
 from support import DIGEST, ROOT, sampler
 
 import taggant
-from taggant import Detector, Key, Record, RootKey, Sampler, Stream, bias_batch, detect, detect_each, select_batch
+from taggant import Detector, Key, Page, Record, RootKey, Sampler, Stream, bias_batch, detect, detect_each, select_batch
 
 
 class Errors(unittest.TestCase):
@@ -200,6 +200,39 @@ class Errors(unittest.TestCase):
         self.refused(taggant.ParameterError, "1 coins for 2 streams", select_batch, streams, good, coins=[1])
         self.refused(OverflowError, "", select_batch, streams, good, coins=[1, -1])
         self.refused(taggant.LogitsError, r"out has shape \[1, 8\], the logits have \[2, 8\]", bias_batch, streams, good, out=good[:1].copy())
+        # Lists of an engine's own.
+        for call in (select_batch, bias_batch):
+            some = np.zeros((2, 3), dtype=np.float32)
+            self.refused(taggant.TokenError, "row 1: token id 5 stands at positions 0 and 2 of the list", call, streams, some, ids=[[1, 2, 3], [5, 1, 5]])
+            self.refused(taggant.TokenError, "row 0: token id 8 at position 1 of the list is not in the vocabulary of 8", call, streams, some, ids=[[1, 8, 3]] * 2)
+            self.refused(taggant.TokenError, "ids, row 1: token id -1 at position 2", call, streams, some, ids=np.array([[1, 2, 3], [1, 2, -1]]))
+            self.refused(taggant.TokenError, "ids: of type int", call, streams, some, ids=3)
+            self.refused(taggant.TokenError, "ids, row 0: an array of dtype float64", call, streams, some, ids=np.zeros((2, 3)))
+            self.refused(taggant.LogitsError, "row 0: 3 logits for a list of 2 tokens", call, streams, some, ids=[[1, 2]] * 2)
+            self.refused(taggant.ParameterError, "1 rows of ids for 2 of logits", call, streams, some, ids=[[1, 2, 3]])
+            bad = some.copy()
+            bad[1, 2] = np.nan
+            self.refused(taggant.LogitsError, "row 1: the logit of token 6 is NaN", call, streams, bad, ids=[[1, 2, 3], [4, 5, 6]])
+            self.refused(taggant.LogitsError, "row 0: all 3 logits are -inf", call, streams, some - np.inf, ids=[[1, 2, 3]] * 2)
+        # A NaN is one where nothing is marked too.
+        nan = np.full((1, 8), -np.inf, dtype=np.float32)
+        nan[0, 1], nan[0, 3] = 0, np.nan
+        for stream in (Stream.plain(), choose.stream(), choose.stream([1, 2])):
+            self.refused(taggant.LogitsError, "row 0: the logit of token 3 is NaN", bias_batch, [stream], nan)
+            self.refused(taggant.LogitsError, "the logit of token 3 is NaN", stream.bias, nan[0])
+        # Pages.
+        page = Page(2, 8)
+        self.refused(taggant.LogitsError, r"logits have shape \[2, 9\] on a page of \[2, 8\]", page.bias, streams, np.zeros((2, 9), dtype=np.float32))
+        self.refused(taggant.LogitsError, r"logits have shape \[1, 8\] on a page of \[2, 8\]", page.bias, streams[:1], good[:1])
+        self.refused(taggant.LogitsError, "row 0: 7 logits for a vocabulary of 8", page.bias, streams, np.zeros((2, 7), dtype=np.float32))
+        self.refused(taggant.LogitsError, "row 1: .*NaN", page.bias, streams, good + np.array([[0], [np.nan]], dtype=np.float32))
+        self.refused(taggant.LogitsError, "overlap", bias_batch, streams, good, out=np.lib.stride_tricks.as_strided(np.zeros(9, dtype=np.float32), (2, 8), (4, 4)))
+        page.logits.flags.writeable = False
+        self.refused(taggant.LogitsError, "out: ", page.bias, streams, good)
+        self.refused((MemoryError, ValueError), "", Page, 2**40, 2**20)
+        self.refused(OverflowError, "", Page, -1, 8)
+        self.refused(taggant.ParameterError, "a page of 1099511627776 rows and 0 columns", Page, 2**40, 0)
+
         # What was refused has changed nothing.
         streams = [choose.stream([1, 2]) for _ in range(2)]
         self.refused(taggant.TokenError, "token id 9", bias_batch, streams, good, [[1, 2, 3], [3, 9]])

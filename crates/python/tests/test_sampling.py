@@ -5,7 +5,7 @@ import unittest
 import numpy as np
 from support import DIGEST, sampler
 
-from taggant import Record, RootKey, Sampler, Stream, bias_batch, select_batch
+from taggant import Page, Record, RootKey, Sampler, Stream, bias_batch, select_batch
 
 VOCABULARY = 500
 
@@ -57,6 +57,62 @@ class Sampling(unittest.TestCase):
             np.testing.assert_array_equal(found, expected)
         tokens = select_batch(streams, rows, contexts.tolist(), coins=[0, 0, 0])
         self.assertEqual(tokens.tolist(), [choose.select(row, own, coin=0) for row, own in zip(rows, contexts)])
+
+    def test_a_list_that_an_engine_has_truncated_to(self):
+        own = np.random.default_rng(7)
+        for scheme in ("gumbel", "tournament", "greenlist"):
+            _, _, choose = sampler(scheme, VOCABULARY)
+            whole, listed, turned, plain = ([choose.stream([3, 1]), Stream.plain()] for _ in range(4))
+            for step in range(40):
+                rows = logits(2, step)
+                ids = np.argpartition(-rows, 30, axis=1)[:, :30]
+                masked = np.full_like(rows, -np.inf)
+                np.put_along_axis(masked, ids, np.take_along_axis(rows, ids, 1), 1)
+                order = own.permutation(30)
+                some = np.take_along_axis(rows, ids, 1)
+                coins = own.integers(2**64, size=2, dtype=np.uint64)
+                tokens = select_batch(whole, masked, coins=coins, temperature=0.8).tolist()
+                biased = bias_batch(listed, some, ids=ids, temperature=0.8)
+                expected = bias_batch(plain, masked, [stream.tokens[:-1] for stream in whole], temperature=0.8)
+                self.assertEqual(select_batch(listed, some, ids=ids, coins=coins, temperature=0.8).tolist(), tokens)
+                # In any order, as lists or as narrower integers, and one row at a time.
+                again = ids[:, order].astype(np.int32) if step % 2 else ids[:, order].tolist()
+                self.assertEqual(select_batch(turned, np.ascontiguousarray(some[:, order]), ids=again, coins=coins, temperature=0.8).tolist(), tokens)
+                spread = np.full_like(rows, -np.inf)
+                np.put_along_axis(spread, ids, biased, 1)
+                chances = [np.exp(one - one.max(1, keepdims=True)) for one in (spread, expected)]
+                np.testing.assert_allclose(*(one / one.sum(1, keepdims=True) for one in chances), atol=1e-5)
+
+    def test_a_page_holds_what_bias_gives(self):
+        for scheme in ("gumbel", "tournament", "greenlist"):
+            _, _, choose = sampler(scheme, VOCABULARY)
+            streams, page = [choose.stream([4]), choose.stream(), Stream.plain()], Page(3, VOCABULARY + 5)
+            self.assertTrue(np.isneginf(page.logits).all())
+            kept = page.logits
+            for step in range(30):
+                # The first columns of wider rows, as of a model that is wider than its tokenizer.
+                rows = np.concatenate([logits(3, step), np.full((3, 5), 9, dtype=np.float32)], 1)[:, :VOCABULARY]
+                options = ({"top_k": 20}, {"temperature": 0.7, "top_p": 0.8, "min_p": 0.01}, {})[step % 3]
+                found = page.bias(streams, rows, **options)
+                self.assertIs(found, kept)
+                self.assertTrue(np.isneginf(found[:, VOCABULARY:]).all())
+                expected = bias_batch(streams, rows, **options)
+                chances = [np.exp(one - one.max(1, keepdims=True)) for one in (found[:, :VOCABULARY], expected)]
+                np.testing.assert_allclose(*(one / one.sum(1, keepdims=True) for one in chances), atol=1e-5)
+                for stream in streams:
+                    stream.push(step)
+
+    def test_rows_may_lie_apart(self):
+        _, _, choose = sampler("greenlist", VOCABULARY)
+        wide = np.concatenate([logits(4, 1), logits(4, 2)], 1)
+        part, kept = wide[::-2, :VOCABULARY], wide.copy()
+        expected = bias_batch([choose.stream([1, 2]) for _ in range(2)], np.ascontiguousarray(part))
+        np.testing.assert_array_equal(bias_batch([choose.stream([1, 2]) for _ in range(2)], part), expected)
+        np.testing.assert_array_equal(wide, kept)
+        bias_batch([choose.stream([1, 2]) for _ in range(2)], part, out=part)
+        np.testing.assert_array_equal(part, expected)
+        np.testing.assert_array_equal(wide[::2], kept[::2])
+        np.testing.assert_array_equal(wide[:, VOCABULARY:], kept[:, VOCABULARY:])
 
     def test_arrays_are_changed_only_where_asked(self):
         _, _, choose = sampler("greenlist", VOCABULARY)

@@ -8,7 +8,9 @@ import os
 import subprocess
 import tempfile
 import unittest
+from functools import partial
 from pathlib import Path
+from typing import Any, Callable
 
 import taggant
 from support import DIGEST, sampler
@@ -16,7 +18,7 @@ from taggant import Detector, Key, Record, RootKey, Sampler, detect, detect_each
 
 try:
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessorList
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, LogitsProcessorList
 
     from taggant.transformers import Watermark, WatermarkProcessor, generate, responses
 except ImportError:
@@ -172,6 +174,113 @@ class Toy(unittest.TestCase):
             generate(model, [], **inputs, **OPTIONS)
         with self.assertRaisesRegex(taggant.MismatchError, r"vocabularies \[400, 500\]"):
             generate(model, [choose, sampler(vocabulary=400)[2]], **inputs, **OPTIONS)
+
+    def test_truncation_by_the_mark_and_by_the_engine_give_the_same_tokens(self):
+        inputs = padded(self.prompts)
+        for number, (width, truncation) in enumerate([
+            (VOCABULARY, {}),
+            (VOCABULARY, {"top_k": 0, "top_p": 0.8}),
+            (VOCABULARY, {"top_k": 30, "top_p": 1.0, "min_p": 0.02}),
+            (VOCABULARY, {"top_k": None, "top_p": None, "temperature": None}),
+            (VOCABULARY + 12, {"top_k": 7}),
+            (VOCABULARY, {"output_scores": True, "return_dict_in_generate": True}),
+        ]):
+            for scheme in ("gumbel", "tournament", "greenlist"):
+                with self.subTest(scheme, truncation=truncation):
+                    _, _, samplers = accounts(3, scheme)
+                    options, model = {**OPTIONS, **truncation, "max_new_tokens": 30, "min_new_tokens": 30}, toy(width)
+                    # The padding of a wider model never comes out of truncation.
+                    model.lm_head.weight.data[VOCABULARY:] = 0
+                    torch.manual_seed(number)
+                    ours = generate(model, [*samplers, None], **inputs, **options)
+                    torch.manual_seed(number)
+                    behind = model.generate(**inputs, **options, watermarking_config=Watermark([*samplers, None]))
+                    self.assertEqual(getattr(ours, "sequences", ours).tolist(), getattr(behind, "sequences", behind).tolist())
+                    for kept in getattr(ours, "scores", None) or ():
+                        # Each step's own: what a later step wrote would leave a token that the step before had not chosen.
+                        self.assertLess(int(torch.isfinite(kept).sum(1).max()), 41)
+                    if getattr(ours, "scores", None):
+                        chosen = torch.stack([kept.gather(1, ours.sequences[:, 7 + step, None]) for step, kept in enumerate(ours.scores)])
+                        self.assertTrue(torch.isfinite(chosen).all())
+
+    def test_options_of_a_configuration_are_taken_over_too(self):
+        _, _, choose = sampler(vocabulary=VOCABULARY)
+        model, inputs = toy(), padded(self.prompts)
+        # What is set nowhere else comes from the model.
+        model.generation_config.do_sample, model.generation_config.top_k, model.generation_config.min_p = True, 30, 0.01
+        options = {"do_sample": True, "temperature": 0.9, "top_p": 0.95, "max_new_tokens": 40, "min_new_tokens": 40}
+
+        def written(run: Callable[..., Any], **more: Any) -> list[list[int]]:
+            torch.manual_seed(5)
+            return run(**inputs, **more).tolist()
+
+        marked = partial(generate, model, choose)
+        behind = written(partial(model.generate, watermarking_config=Watermark(choose)), **options)
+        self.assertEqual(written(marked, **options), behind)
+        configuration = GenerationConfig(**options)
+        self.assertEqual(written(marked, generation_config=configuration), behind)
+        self.assertEqual((configuration.temperature, configuration.watermarking_config), (0.9, None))
+        self.assertNotEqual(written(marked, **options, top_k=5), behind)
+
+    def test_other_options_stay_with_the_engine(self):
+        _, _, choose = sampler(vocabulary=VOCABULARY)
+        inputs = padded(self.prompts)
+        torch.manual_seed(3)
+        ours = generate(toy(), choose, **inputs, **OPTIONS, typical_p=0.5)
+        torch.manual_seed(3)
+        behind = toy().generate(**inputs, **OPTIONS, typical_p=0.5, watermarking_config=Watermark(choose))
+        self.assertEqual(ours.tolist(), behind.tolist())
+        torch.manual_seed(3)
+        self.assertNotEqual(ours.tolist(), generate(toy(), choose, **inputs, **OPTIONS).tolist())
+        with self.assertRaisesRegex(ValueError, "temperature"):
+            generate(toy(), choose, **inputs, **{**OPTIONS, "temperature": -1.0})
+
+    def test_scores_of_other_types_are_marked_by_their_list(self):
+        for options in ({}, {"temperature": 0.8, "top_k": 20, "top_p": 0.9}, {"top_p": 0.6}):
+            for scheme in ("gumbel", "greenlist"):
+                _, _, choose = sampler(scheme, VOCABULARY)
+                processors = [WatermarkProcessor([choose, None], prompt_length=0, **options) for _ in range(2)]
+                ids = torch.randint(VOCABULARY, (2, 30))
+                for length in range(20, 30):
+                    scores = 3 * torch.randn(2, VOCABULARY + 3)
+                    if length % 2:
+                        scores = scores.masked_fill(scores < scores.topk(25).values[:, -1:], -torch.inf)
+                    expected = processors[0](ids[:, :length], scores.clone())
+                    found = processors[1](ids[:, :length], scores.double())
+                    self.assertEqual((found.dtype, found.shape), (torch.float64, scores.shape))
+                    torch.testing.assert_close(found.softmax(-1).float(), expected.softmax(-1), rtol=0, atol=1e-5)
+
+    def test_rows_that_change_places_are_refused_though_they_end_alike(self):
+        _, _, choose = sampler(vocabulary=VOCABULARY)
+        processor = WatermarkProcessor(choose)
+        scores = torch.randn(2, VOCABULARY)
+        processor(torch.tensor([[5, 6], [7, 8]]), scores)
+        processor(torch.tensor([[5, 6, 1], [7, 8, 2]]), scores)
+        processor(torch.tensor([[5, 6, 1, 9], [7, 8, 2, 9]]), scores)
+        with self.assertRaisesRegex(taggant.UnsupportedError, "beam search cannot be marked"):
+            processor(torch.tensor([[5, 6, 2, 9, 4], [7, 8, 1, 9, 4]]), scores)
+        # Streams stand where the last good call left them, and a step that failed may be asked again.
+        nan = scores.clone()
+        nan[1, 3] = torch.nan
+        for _ in range(2):
+            with self.assertRaisesRegex(taggant.LogitsError, "row 1: the logit of token 3 is NaN"):
+                processor(torch.tensor([[5, 6, 1, 9, 4], [7, 8, 2, 9, 4]]), nan)
+        fresh = WatermarkProcessor(choose, prompt_length=2)
+        ids = torch.tensor([[5, 6, 1, 9, 4], [7, 8, 2, 9, 4]])
+        torch.testing.assert_close(processor(ids, scores), fresh(ids, scores))
+
+    def test_raw_logits_are_not_written_to(self):
+        _, _, choose = sampler(vocabulary=VOCABULARY)
+        ids, scores = torch.randint(VOCABULARY, (2, 9)), torch.randn(2, VOCABULARY)
+        kept = scores.clone()
+        for options in ({}, {"top_k": 5}, {"top_k": 5, "reuse": True}):
+            processor = WatermarkProcessor(choose, prompt_length=0, **options)
+            first = processor(ids, scores)
+            torch.testing.assert_close(scores, kept, rtol=0, atol=0)
+            second = processor(torch.cat([ids, ids[:, :1]], 1), scores)
+            self.assertEqual(first is second, "reuse" in options)
+            turned = WatermarkProcessor(choose, prompt_length=0, **options)(ids, scores.T.contiguous().T)
+            torch.testing.assert_close(turned, WatermarkProcessor(choose, prompt_length=0, **options)(ids, scores))
 
     def test_a_configuration_holds_no_secret(self):
         key, _, choose = sampler(vocabulary=VOCABULARY)

@@ -25,9 +25,10 @@
 //! # Ok::<(), taggant_core::Error>(())
 //! ```
 //!
-//! Three ways to use it, from simplest to fullest:
+//! Four ways to use it, from simplest to fullest:
 //! - [`Sampler::select`] applies temperature, top-k, top-p and min-p, marks, chooses and remembers;
 //! - [`Sampler::select_batch`] does so for many sequences, each with its own mark (so each account can have its own key);
+//! - [`Sampler::select_listed`] chooses among the tokens that an engine's own top-k has left, without a pass over the vocabulary;
 //! - [`Sampler::bias`] changes logits for an engine that samples by itself and reports the token with [`Stream::push`].
 //!
 //! A stream's state is a function of the tokens so far, so [`Stream::resume`] restores one in the middle of a response from its
@@ -37,6 +38,7 @@
 //! resolution of 32-bit words (2^-32). It does not promise a mark in text without entropy: at temperature 0 nothing is marked, and
 //! a certain token carries no evidence.
 
+mod listing;
 mod sampler;
 mod sampling;
 mod stream;

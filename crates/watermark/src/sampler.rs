@@ -3,6 +3,7 @@
 use rand::Rng;
 use taggant_core::{Candidates, Error, ErrorKind, Reshaped, Result, Scheme, Scratch};
 
+use crate::listing::Listing;
 use crate::sampling::Sampling;
 use crate::stream::Stream;
 use crate::truncate::Truncation;
@@ -11,6 +12,7 @@ use crate::truncate::Truncation;
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,
+    listing: Listing,
     truncation: Truncation,
     scratch: Scratch,
 }
@@ -23,6 +25,7 @@ impl Sampler {
     pub fn new(sampling: Sampling) -> Result<Self> {
         Ok(Self {
             sampling: sampling.checked()?,
+            listing: Listing::default(),
             truncation: Truncation::default(),
             scratch: Scratch::default(),
         })
@@ -43,16 +46,31 @@ impl Sampler {
         rng: &mut impl Rng,
     ) -> Result<u32> {
         check_length(stream, logits)?;
-        let candidates = self.truncation.apply(logits, &self.sampling)?;
-        let reshaped = reshape(stream.marking(), &candidates, &mut self.scratch)?;
-        let coin = unit_interval(rng.next_u64());
-        let index = match reshaped {
-            Reshaped::Chosen(index) => index,
-            _ => self.scratch.draw(coin),
-        };
-        let token = candidates.token(index);
-        stream.push(token)?;
-        Ok(token)
+        let all = Candidates::all(logits, self.sampling.scale())?;
+        let candidates = self.truncation.apply(all, &self.sampling);
+        choose(stream, &candidates, &mut self.scratch, rng)
+    }
+
+    /// Chooses the next token of `stream` among the tokens `ids` that an engine's truncation has left, in any order, and appends it.
+    /// `logits` are theirs, one each; the time taken depends on their number alone.
+    ///
+    /// This sampler's temperature and truncation are applied to the list: with [`Sampling::default`], when they were applied before.
+    /// The result is that of [`select`](Self::select) with every other token masked. Where that draws from several candidates it does
+    /// so in the order of ids, so one random number gives one token however the list is sorted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Token`] when an id occurs twice or is outside the vocabulary, else as [`select`](Self::select).
+    pub fn select_listed(
+        &mut self,
+        stream: &mut Stream,
+        ids: &[u32],
+        logits: &[f32],
+        rng: &mut impl Rng,
+    ) -> Result<u32> {
+        let scale = self.sampling.scale();
+        let all = self.listing.read(ids, logits, vocabulary(stream), scale)?;
+        let candidates = self.truncation.apply(all, &self.sampling);
+        choose(stream, &candidates, &mut self.scratch, rng)
     }
 
     /// [`select`](Self::select) for a batch: row `i` of `logits` (row-major, `streams.len()` rows) with `rngs[i]`, into `out[i]`.
@@ -106,20 +124,128 @@ impl Sampler {
     pub fn bias(&mut self, stream: &Stream, logits: &mut [f32]) -> Result<()> {
         check_length(stream, logits)?;
         let marking = stream.marking();
-        let neutral =
-            self.sampling.keeps_all() && self.sampling.temperature.to_bits() == 1.0_f32.to_bits();
-        if neutral {
-            return match marking {
-                Some((scheme, window)) => scheme.bias(window, logits, &mut self.scratch),
-                None => Ok(()),
-            };
+        if self.sampling.neutral() {
+            return self.mark_alone(marking, logits);
         }
-        let candidates = self.truncation.apply(logits, &self.sampling)?;
+        let all = Candidates::all(logits, self.sampling.scale())?;
+        let candidates = self.truncation.apply(all, &self.sampling);
         let reshaped = reshape(marking, &candidates, &mut self.scratch)?;
-        let ids = (!self.sampling.keeps_all()).then(|| self.truncation.ids());
-        self.scratch.write_logits(reshaped, ids, logits);
+        let places = (!self.sampling.keeps_all()).then(|| self.truncation.places());
+        self.scratch.write_logits(reshaped, places, logits);
         Ok(())
     }
+
+    /// [`bias`](Self::bias) for the tokens `ids` that an engine's truncation has left, in any order: `logits` are theirs, and every
+    /// other token has to stay impossible.
+    ///
+    /// # Errors
+    /// As [`select_listed`](Self::select_listed).
+    pub fn bias_listed(&mut self, stream: &Stream, ids: &[u32], logits: &mut [f32]) -> Result<()> {
+        let scale = self.sampling.scale();
+        let all = self.listing.read(ids, logits, vocabulary(stream), scale)?;
+        let marking = stream.marking();
+        if self.sampling.neutral() {
+            let Some((scheme, window)) = marking else {
+                return Ok(());
+            };
+            let (ids, biased) = self.listing.parts();
+            scheme.bias_listed(window, ids, biased, &mut self.scratch)?;
+            self.listing.put_back(logits);
+            return Ok(());
+        }
+        let candidates = self.truncation.apply(all, &self.sampling);
+        let reshaped = reshape(marking, &candidates, &mut self.scratch)?;
+        let listed = self.listing.places();
+        if self.sampling.keeps_all() {
+            self.scratch.write_logits(reshaped, Some(listed), logits);
+        } else {
+            self.truncation.move_places(listed);
+            let places = self.truncation.places();
+            self.scratch.write_logits(reshaped, Some(places), logits);
+        }
+        Ok(())
+    }
+
+    /// [`bias`](Self::bias) of `logits` into another row, kept from token to token: `out` is −∞ but at the places in `written`, and is
+    /// so again afterwards. With truncation, only those places are touched. After an error, nothing has changed.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select), and [`ErrorKind::Logits`] when `out` has another length than `logits`.
+    pub fn bias_into(
+        &mut self,
+        stream: &Stream,
+        logits: &[f32],
+        out: &mut [f32],
+        written: &mut Vec<u32>,
+    ) -> Result<()> {
+        check_length(stream, logits)?;
+        if out.len() != logits.len() {
+            return Err(Error::new(
+                ErrorKind::Logits,
+                format!(
+                    "a row of {} for {} logits; both must be as long",
+                    out.len(),
+                    logits.len()
+                ),
+            ));
+        }
+        let all = Candidates::all(logits, self.sampling.scale())?;
+        let candidates = self.truncation.apply(all, &self.sampling);
+        let reshaped = reshape(stream.marking(), &candidates, &mut self.scratch)?;
+        for place in written.drain(..) {
+            out[place as usize] = f32::NEG_INFINITY;
+        }
+        if let Reshaped::Chosen(index) = reshaped {
+            written.push(candidates.token(index));
+            out[written[0] as usize] = 0.0;
+        } else {
+            written.extend((0..candidates.len()).map(|index| candidates.token(index)));
+            self.scratch.put_logits(written, out);
+        }
+        Ok(())
+    }
+
+    /// The mark and nothing else. Where an engine has masked most tokens, the others are listed first and only they are changed.
+    fn mark_alone(
+        &mut self,
+        marking: Option<(&dyn Scheme, &[u32])>,
+        logits: &mut [f32],
+    ) -> Result<()> {
+        if !self.listing.gather(logits) {
+            return match marking {
+                Some((scheme, window)) => scheme.bias(window, logits, &mut self.scratch),
+                // A fault is one at every position, not only at those that the mark looks at.
+                None => Candidates::all(logits, 1.0).map(|_| ()),
+            };
+        }
+        let (ids, listed) = self.listing.parts();
+        let Some((scheme, window)) = marking else {
+            return Candidates::only(ids, listed, 1.0).map(|_| ());
+        };
+        scheme.bias_listed(window, ids, listed, &mut self.scratch)?;
+        for (&id, &logit) in ids.iter().zip(&*listed) {
+            logits[id as usize] = logit;
+        }
+        Ok(())
+    }
+}
+
+/// Draws the next token of `stream` and appends it.
+fn choose(
+    stream: &mut Stream,
+    candidates: &Candidates<'_>,
+    scratch: &mut Scratch,
+    rng: &mut impl Rng,
+) -> Result<u32> {
+    let reshaped = reshape(stream.marking(), candidates, scratch)?;
+    let coin = unit_interval(rng.next_u64());
+    let index = match reshaped {
+        Reshaped::Chosen(index) => index,
+        _ => scratch.draw(coin),
+    };
+    let token = candidates.token(index);
+    stream.push(token)?;
+    Ok(token)
 }
 
 /// The distribution that the next token is drawn from: the mark's, or the candidates' own.
@@ -144,11 +270,13 @@ fn unit_interval(bits: u64) -> f64 {
     numerator / 9_007_199_254_740_992.0
 }
 
+fn vocabulary(stream: &Stream) -> Option<usize> {
+    let mark = stream.mark()?;
+    Some(mark.record().tokenizer().vocabulary)
+}
+
 fn check_length(stream: &Stream, logits: &[f32]) -> Result<()> {
-    match stream
-        .mark()
-        .map(|mark| mark.record().tokenizer().vocabulary)
-    {
+    match vocabulary(stream) {
         Some(vocabulary) if logits.len() != vocabulary => Err(Error::new(
             ErrorKind::Logits,
             format!(

@@ -49,8 +49,27 @@ impl Sampling {
         Err(Error::new(ErrorKind::Parameter, fault))
     }
 
+    /// Whether only the largest logit is possible.
+    pub(crate) fn greedy(&self) -> bool {
+        self.temperature <= 0.0
+    }
+
+    /// What logits are multiplied by.
+    pub(crate) fn scale(&self) -> f32 {
+        if self.greedy() {
+            1.0
+        } else {
+            self.temperature.recip()
+        }
+    }
+
+    /// Whether logits stay as they are.
+    pub(crate) fn neutral(&self) -> bool {
+        self.keeps_all() && self.temperature.to_bits() == 1.0_f32.to_bits()
+    }
+
     /// Whether every token stays possible.
     pub(crate) fn keeps_all(&self) -> bool {
-        self.temperature > 0.0 && self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0
+        !self.greedy() && self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0
     }
 }

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
+use taggant_core::Candidates;
 use taggant_core::simd::vectorise;
-use taggant_core::{Candidates, Result};
 
 use crate::sampling::Sampling;
 
@@ -11,6 +11,7 @@ use crate::sampling::Sampling;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Truncation {
     kept: Vec<Entry>,
+    places: Vec<u32>,
     ids: Vec<u32>,
     logits: Vec<f32>,
 }
@@ -18,41 +19,32 @@ pub(crate) struct Truncation {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     logit: f32,
-    id: u32,
+    place: u32,
 }
 
 impl Entry {
-    /// Larger logits first; equal logits by id, so that the result never depends on how a partition swaps them.
+    /// Larger logits first; equal logits by place, which is by id, so that the result never depends on how a partition swaps them.
     fn before(&self, other: &Self) -> Ordering {
         let by_logit = other.logit.total_cmp(&self.logit);
-        by_logit.then(self.id.cmp(&other.id))
+        by_logit.then(self.place.cmp(&other.place))
     }
 }
 
 impl Truncation {
-    /// The candidates that `sampling` leaves of `logits`. At least one is left.
-    ///
-    /// # Errors
-    /// `ErrorKind::Logits` when no distribution can be made of the logits.
+    /// The candidates that `sampling` leaves of `all`, whose scale is the sampling's. At least one is left.
     pub(crate) fn apply<'a>(
         &'a mut self,
-        logits: &'a [f32],
+        all: Candidates<'a>,
         sampling: &Sampling,
-    ) -> Result<Candidates<'a>> {
-        let greedy = sampling.temperature <= 0.0;
-        let scale = if greedy {
-            1.0
-        } else {
-            sampling.temperature.recip()
-        };
-        let all = Candidates::all(logits, scale)?;
+    ) -> Candidates<'a> {
         if sampling.keeps_all() {
-            return Ok(all);
+            return all;
         }
+        let (logits, scale) = (all.logits(), all.scale());
         let floor = sampling.min_p.ln();
         // What top-p takes its share of, when that is not what was kept before it.
         let mut whole = None;
-        if greedy {
+        if sampling.greedy() {
             self.largest(logits, 1);
         } else if sampling.top_k > 0 {
             self.largest(logits, sampling.top_k);
@@ -71,22 +63,28 @@ impl Truncation {
             self.kept
                 .retain(|entry| (entry.logit - all.max()) * scale >= floor);
         }
+        self.places.clear();
+        self.places
+            .extend(self.kept.iter().map(|entry| entry.place));
         self.ids.clear();
-        self.ids.extend(self.kept.iter().map(|entry| entry.id));
+        let token = |&place: &u32| all.token(place as usize);
+        self.ids.extend(self.places.iter().map(token));
         self.logits.clear();
         self.logits
             .extend(self.kept.iter().map(|entry| entry.logit));
-        Ok(Candidates::listed(
-            &self.ids,
-            &self.logits,
-            all.max(),
-            scale,
-        ))
+        Candidates::listed(&self.ids, &self.logits, all.max(), scale)
     }
 
-    /// The tokens last kept.
-    pub(crate) fn ids(&self) -> &[u32] {
-        &self.ids
+    /// Where the candidates last kept stood among all.
+    pub(crate) fn places(&self) -> &[u32] {
+        &self.places
+    }
+
+    /// Says the places in a list whose items stand at `listed` of another.
+    pub(crate) fn move_places(&mut self, listed: &[u32]) {
+        for place in &mut self.places {
+            *place = listed[*place as usize];
+        }
     }
 
     /// Keeps the `count` largest logits, the lower ids among equals.
@@ -175,7 +173,7 @@ impl Truncation {
                 .filter(|&(_, &logit)| logit >= threshold)
                 .map(|(offset, &logit)| Entry {
                     logit,
-                    id: (first + offset) as u32,
+                    place: (first + offset) as u32,
                 }),
         );
     }
@@ -259,7 +257,8 @@ mod tests {
             prop_assume!(logits.iter().any(|logit| logit.is_finite()));
             let sampling = Sampling { temperature, top_k, top_p, min_p }.checked().unwrap();
             let mut truncation = Truncation::default();
-            let candidates = truncation.apply(&logits, &sampling).unwrap();
+            let all = Candidates::all(&logits, sampling.scale()).unwrap();
+            let candidates = truncation.apply(all, &sampling);
             let mut kept: Vec<u32> = (0..candidates.len())
                 .map(|index| candidates.token(index))
                 .filter(|&token| logits[token as usize] > f32::NEG_INFINITY)

@@ -150,4 +150,28 @@ impl Scheme for Greenlist {
         );
         Ok(())
     }
+
+    fn bias_listed(
+        &self,
+        window: &[u32],
+        ids: &[u32],
+        logits: &mut [f32],
+        _: &mut Scratch,
+    ) -> Result<()> {
+        const RUN: usize = 64;
+        Candidates::only(ids, logits, 1.0)?;
+        let mut words = [0; RUN];
+        for (ids, logits) in ids.chunks(RUN).zip(logits.chunks_mut(RUN)) {
+            let words = &mut words[..ids.len()];
+            self.prf.candidates(window, ids, words);
+            for (logit, &mut word) in logits.iter_mut().zip(words) {
+                *logit += if word < self.threshold {
+                    self.delta
+                } else {
+                    0.0
+                };
+            }
+        }
+        Ok(())
+    }
 }

@@ -21,6 +21,7 @@ __all__ = [
     "LogReport",
     "LogitsError",
     "MismatchError",
+    "Page",
     "ParameterError",
     "PathError",
     "Record",
@@ -308,6 +309,23 @@ class CaseCheck:
     @property
     def detail(self) -> str: ...
 
+@final
+class Page:
+    def __new__(cls, rows: int, vocabulary: int) -> Page: ...
+    @property
+    def logits(self) -> _Logits: ...
+    def bias(
+        self,
+        streams: Sequence[Stream],
+        logits: _Logits,
+        contexts: _Contexts | None = None,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+    ) -> _Logits: ...
+
 def detect(key: _Keys, record: Record, rows: Iterable[_Row], *, alpha: float = 1e-6, tokenizer: str | None = None) -> Report: ...
 def detect_each(
     keys: Sequence[Key],
@@ -324,6 +342,7 @@ def select_batch(
     logits: _Logits,
     contexts: _Contexts | None = None,
     *,
+    ids: _Contexts | None = None,
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
@@ -335,6 +354,7 @@ def bias_batch(
     logits: _Logits,
     contexts: _Contexts | None = None,
     *,
+    ids: _Contexts | None = None,
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
