@@ -10,5 +10,7 @@
 mod choices;
 mod errors;
 mod example;
+mod llama;
+mod stress;
 mod support;
 mod wipe;

@@ -45,6 +45,7 @@ impl Bench {
                 "-Iinclude",
             ])
             .args(flags)
+            .args(words("TAGGANT_CFLAGS"))
             .args(sources)
             .arg("-o")
             .arg(&program)
@@ -84,11 +85,20 @@ impl Bench {
     pub fn run_with(&self, arguments: &[&str], input: &str) -> String {
         let input_path = self.path("input");
         fs::write(&input_path, input).unwrap();
+        let runner = words("TAGGANT_RUNNER");
+        let mut command = match runner.split_first() {
+            Some((runner, options)) => {
+                let mut command = Command::new(runner);
+                command.args(options).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
         let Output {
             status,
             stdout,
             stderr,
-        } = Command::new(&self.program)
+        } = command
             .args(arguments)
             .stdin(fs::File::open(input_path).unwrap())
             .output()
@@ -100,6 +110,12 @@ impl Bench {
         assert!(status.success(), "{status}\n{said}\n{complaints}");
         said.into_owned()
     }
+}
+
+/// The words of an environment variable: how `.ci/c` has the same programs compiled with sanitizers and run by valgrind.
+fn words(variable: &str) -> Vec<String> {
+    let value = std::env::var(variable).unwrap_or_default();
+    value.split_whitespace().map(str::to_owned).collect()
 }
 
 /// A key that is known to the world, for tests.
