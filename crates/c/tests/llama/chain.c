@@ -74,7 +74,7 @@ static int holds(const struct llama_sampler *sampler, const uint32_t *tokens, si
     uint32_t found[2 * TOKENS];
     const taggant_stream *stream = taggant_llama_stream(sampler);
     return taggant_stream_length(stream) == count && taggant_stream_tokens(stream, found, 2 * TOKENS, &error) == TAGGANT_STATUS_OK &&
-           memcmp(found, tokens, count * sizeof *tokens) == 0;
+           (count == 0 || memcmp(found, tokens, count * sizeof *tokens) == 0);
 }
 
 int main(int count, char **arguments) {
