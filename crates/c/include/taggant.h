@@ -36,7 +36,7 @@
  *   other than TAGGANT_STATUS_OK, or by NULL in place of a handle. No message ever holds key material.
  * - After a failure everything is as it was, and nothing was written to the places for results, unless said otherwise.
  * - Nothing is global, no thread has state of its own, no signal or file descriptor is kept, nothing is printed. A fault of the
- *   library itself is a status too, if its panics unwind, as they do unless you build it otherwise.
+ *   library itself (a Rust panic) is a status too, after a line on stderr; unless you build it to abort on panics.
  *
  * Link with libtaggant.a (and -lpthread -ldl -lm) or libtaggant.so. Check at start, where they could differ, that
  * taggant_abi_version() is TAGGANT_ABI_VERSION.

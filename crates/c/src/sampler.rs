@@ -4,7 +4,7 @@
     reason = "a fixed name, which C needs, counts as unsafe; no unsafe block is here"
 )]
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use taggant_core::{Mark, Result};
 use taggant_watermark::Sampling;
@@ -50,15 +50,15 @@ pub extern "C" fn taggant_sampler_free(sampler: Option<Box<Sampler>>) {
     plain((), || drop(sampler));
 }
 
-/// Working memory that nobody is using, newest last. Each call borrows some and puts it back, so that ten thousand streams do not hold
-/// some bytes for every token of a vocabulary each.
+/// Working memory that nobody is using, last used last. Each call borrows some and puts it back, so that ten thousand streams do not
+/// hold some bytes for every token of a vocabulary each.
 #[derive(Debug, Default)]
 pub(crate) struct Desks {
-    idle: Mutex<Vec<(Sampling, taggant_watermark::Sampler)>>,
+    idle: Mutex<Vec<taggant_watermark::Sampler>>,
 }
 
-/// Idle desks kept.
-const KEPT: usize = 16;
+/// Idle desks kept: one for each thread that works at once is enough.
+const KEPT: usize = 64;
 
 impl Desks {
     /// Works at a desk with these parameters.
@@ -67,23 +67,23 @@ impl Desks {
         sampling: Sampling,
         work: impl FnOnce(&mut taggant_watermark::Sampler) -> Result<T>,
     ) -> Result<T> {
-        let mut sampler = match self.take(sampling) {
+        let idle = self.idle().pop();
+        let mut sampler = match idle {
             Some(sampler) => sampler,
             None => taggant_watermark::Sampler::new(sampling)?,
         };
-        let answer = work(&mut sampler);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() >= KEPT {
-            idle.remove(0);
+        let answer = sampler
+            .set_sampling(sampling)
+            .and_then(|()| work(&mut sampler));
+        let mut idle = self.idle();
+        if idle.len() < KEPT {
+            idle.push(sampler);
         }
-        idle.push((sampling, sampler));
         answer
     }
 
-    fn take(&self, sampling: Sampling) -> Option<taggant_watermark::Sampler> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = idle.iter().rposition(|(known, _)| *known == sampling)?;
-        Some(idle.swap_remove(place).1)
+    fn idle(&self) -> MutexGuard<'_, Vec<taggant_watermark::Sampler>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -31,6 +31,15 @@ impl Sampler {
         })
     }
 
+    /// Goes on with other parameters and the same working memory, for whoever serves requests that each have their own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); the sampler is unchanged.
+    pub fn set_sampling(&mut self, sampling: Sampling) -> Result<()> {
+        self.sampling = sampling.checked()?;
+        Ok(())
+    }
+
     /// Chooses the next token of `stream` from raw `logits` (one per token of the vocabulary) and appends it.
     ///
     /// One number is drawn from `rng` for every token, whether or not the scheme needs it, so that marked and plain runs of one

@@ -80,7 +80,9 @@ int main(int count, char **arguments) {
         keys[place] = taggant_key_load(arguments[place + 1], &error);
         check(keys[place] != NULL, &error);
     }
-    char path[1024];
+    /* One sampler for all cases of a record, so that its working memory passes from setting to setting. */
+    char path[1024], last[1024] = "";
+    taggant_sampler *sampler = NULL;
     size_t key_count;
     uint32_t temperature, top_p, min_p;
     taggant_sampling sampling;
@@ -91,14 +93,18 @@ int main(int count, char **arguments) {
         sampling.temperature = as_float(temperature);
         sampling.top_p = as_float(top_p);
         sampling.min_p = as_float(min_p);
-        taggant_record *record = taggant_record_load(path, &error);
-        check(record != NULL, &error);
-        taggant_sampler *sampler = taggant_sampler_new(record, (const taggant_key *const *)keys, key_count, &error);
-        check(sampler != NULL, &error);
-        taggant_record_free(record);
+        if (strcmp(path, last) != 0) {
+            taggant_record *record = taggant_record_load(path, &error);
+            check(record != NULL, &error);
+            taggant_sampler_free(sampler);
+            sampler = taggant_sampler_new(record, (const taggant_key *const *)keys, key_count, &error);
+            check(sampler != NULL, &error);
+            taggant_record_free(record);
+            strcpy(last, path);
+        }
         for (int way = 0; way < 4; way++) answer(sampler, &sampling, seed, steps, way);
-        taggant_sampler_free(sampler);
     }
+    taggant_sampler_free(sampler);
     taggant_key_free(keys[0]);
     taggant_key_free(keys[1]);
     return 0;
