@@ -31,6 +31,15 @@ impl Sampler {
         })
     }
 
+    /// Goes on with other parameters and the same working memory, for whoever serves requests that each have their own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); the sampler is unchanged.
+    pub fn set_sampling(&mut self, sampling: Sampling) -> Result<()> {
+        self.sampling = sampling.checked()?;
+        Ok(())
+    }
+
     /// Chooses the next token of `stream` from raw `logits` (one per token of the vocabulary) and appends it.
     ///
     /// One number is drawn from `rng` for every token, whether or not the scheme needs it, so that marked and plain runs of one
@@ -48,7 +57,9 @@ impl Sampler {
         check_length(stream, logits)?;
         let all = Candidates::all(logits, self.sampling.scale())?;
         let candidates = self.truncation.apply(all, &self.sampling);
-        choose(stream, &candidates, &mut self.scratch, rng)
+        let token = choose(stream, &candidates, &mut self.scratch, rng)?;
+        stream.push(token)?;
+        Ok(token)
     }
 
     /// Chooses the next token of `stream` among the tokens `ids` that an engine's truncation has left, in any order, and appends it.
@@ -63,6 +74,23 @@ impl Sampler {
     pub fn select_listed(
         &mut self,
         stream: &mut Stream,
+        ids: &[u32],
+        logits: &[f32],
+        rng: &mut impl Rng,
+    ) -> Result<u32> {
+        let token = self.choose_listed(stream, ids, logits, rng)?;
+        stream.push(token)?;
+        Ok(token)
+    }
+
+    /// Chooses as [`select_listed`](Self::select_listed) does and appends nothing: for engines that may still refuse a token, and report
+    /// with [`Stream::push`] what was taken in the end.
+    ///
+    /// # Errors
+    /// As [`select_listed`](Self::select_listed).
+    pub fn choose_listed(
+        &mut self,
+        stream: &Stream,
         ids: &[u32],
         logits: &[f32],
         rng: &mut impl Rng,
@@ -230,9 +258,9 @@ impl Sampler {
     }
 }
 
-/// Draws the next token of `stream` and appends it.
+/// Draws the next token of `stream`.
 fn choose(
-    stream: &mut Stream,
+    stream: &Stream,
     candidates: &Candidates<'_>,
     scratch: &mut Scratch,
     rng: &mut impl Rng,
@@ -243,9 +271,7 @@ fn choose(
         Reshaped::Chosen(index) => index,
         _ => scratch.draw(coin),
     };
-    let token = candidates.token(index);
-    stream.push(token)?;
-    Ok(token)
+    Ok(candidates.token(index))
 }
 
 /// The distribution that the next token is drawn from: the mark's, or the candidates' own.
