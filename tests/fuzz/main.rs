@@ -179,7 +179,10 @@ fn write_the_corpus() {
     write("root-key", "good-1.json", root.to_json().as_bytes());
     write("leaf-key", "good-1.json", east.to_json().as_bytes());
     let example = include_str!("../../cli/src/commands/case/plan.json")
-        .replace(&"0".repeat(64), &"1".repeat(64));
+        .replace(&"0".repeat(64), &"1".repeat(64))
+        .replace("{VERSION}", "taggant 1")
+        .replace("{SOURCE}", &"2".repeat(64))
+        .replace("{BINARY}", &"3".repeat(64));
     write("plan", "good-1.json", example.as_bytes());
     let ann = targets::signer();
     let sealed = Plan::from_json(&example)
@@ -216,6 +219,26 @@ fn write_the_corpus() {
         witness.public().as_witness()
     );
     write("policy", "good-1.txt", policy.as_bytes());
+    write(
+        "entries",
+        "good-1.txt",
+        format!("{}\n{}\n", Digest::of(b"1"), Digest::of(b"2")).as_bytes(),
+    );
+    let zeros = "0".repeat(64);
+    for (number, statement) in [
+        json!({"plans": [
+            {"file": "register/plan-1.dsse.json", "fate": {"abandoned": "too little power"}},
+            {"file": "plan/plan.dsse.json", "fate": {"carried-out": "x"}},
+        ]}),
+        json!({"accounts": [{"pseudonym": zeros, "terms": zeros, "accepted": "2026-07-01T12:00:00.000Z", "indicators": ["a card"]}]}),
+        json!({"suspects": [{"name": "a model", "salt": zeros}]}),
+        json!({"case": "sample", "plan": zeros}),
+    ]
+    .iter()
+    .enumerate()
+    {
+        write("statements", &format!("good-{number}.json"), statement.to_string().as_bytes());
+    }
     let mut tree = taggant_core::merkle::Tree::default();
     tree.push(entry(&Digest::of(b"a file")));
     let time = |seconds: u64| Time::from_unix_millis(1_796_083_200_000 + 1000 * seconds).unwrap();

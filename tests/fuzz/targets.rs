@@ -3,11 +3,12 @@
 use std::io::Cursor;
 
 use taggant_core::{Epoch, LeafKey, Record, Reveal, RootKey};
+use taggant_evidence::bundle::{Accounts, Contents, Named, Register};
 use taggant_evidence::dsse::Envelope;
 use taggant_evidence::note::{Checkpoint, Note};
 use taggant_evidence::plan::Plan;
 use taggant_evidence::timestamp::Token;
-use taggant_evidence::tlog::{Policy, Proof};
+use taggant_evidence::tlog::{Entries, Policy, Proof};
 use taggant_evidence::transcript::{self, answer_text, read_openings};
 use taggant_evidence::{Decimal, Digest, PublicKey, SealedPlan, SigningKey, Time, Trust, issuance};
 
@@ -16,6 +17,9 @@ pub(crate) type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them.
 pub(crate) const TARGETS: &[Target] = &[
+    ("entries", |bytes| {
+        text(bytes, |text| text.parse::<Entries>().is_ok())
+    }),
     ("envelope", |bytes| Envelope::from_json(bytes).is_ok()),
     ("epoch", |bytes| {
         text(bytes, |text| Epoch::from_json(text).is_ok())
@@ -75,6 +79,12 @@ pub(crate) const TARGETS: &[Target] = &[
                 | text.parse::<Digest>().is_ok()
                 | text.parse::<Time>().is_ok()
         })
+    }),
+    ("statements", |bytes| {
+        serde_json::from_slice::<Register>(bytes).is_ok()
+            | serde_json::from_slice::<Accounts>(bytes).is_ok()
+            | serde_json::from_slice::<Named>(bytes).is_ok()
+            | serde_json::from_slice::<Contents>(bytes).is_ok()
     }),
     ("tlog-proof", |bytes| {
         text(bytes, |text| text.parse::<Proof>().is_ok())
