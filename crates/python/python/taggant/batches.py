@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ._taggant import LogitsError, Sampler, TokenError, select_batch
 
-__all__ = ["Batch", "Response", "Sampling", "choose"]
+__all__ = ["LEFT", "Batch", "Response", "Sampling", "choose", "seeded"]
 
 REMEMBERED = 16
 LEFT = -1
@@ -78,10 +78,7 @@ class Response:
 
     def coin(self) -> int | None:
         """The random bits of this position, if the request has a seed: the same for the same seed, whatever else is in the batch."""
-        if self.seed is None:
-            return None
-        words = f"{self.seed},{len(self.stream)}".encode()
-        return int.from_bytes(hashlib.blake2b(words, digest_size=8).digest(), "little")
+        return None if self.seed is None else seeded(self.seed, len(self.stream))
 
 
 class Batch(Generic[T]):
@@ -131,6 +128,11 @@ def choose(responses: Sequence[Response], logits: NDArray[np.float32], coins: ND
         if token != LEFT:
             response.chose(token)
     return tokens
+
+
+def seeded(seed: int, position: int) -> int:
+    """The 64 random bits of a position under a seed."""
+    return int.from_bytes(hashlib.blake2b(f"{seed},{position}".encode(), digest_size=8).digest(), "little")
 
 
 def _alone(response: Response, logits: NDArray[np.float32], coin: int, length: int) -> int:

@@ -20,7 +20,7 @@ File names are relative to the folder of this file. All records must be of one t
 >>> from taggant.serving import Marks, Request
 >>> marks = Marks.load("marks.toml")
 >>> marks.decide(Request(account="everyone", temperature=0.8))
-Decision(sampler=Sampler('gumbel'), reason='marked')
+Decision(sampler=Sampler('gumbel/1'), reason='marked')
 >>> marks.decide(Request(account="internal")).reason
 'account internal is not marked'
 >>> marks.decide(Request(account="everyone", temperature=0.0)).reason

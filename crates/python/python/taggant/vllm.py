@@ -30,8 +30,6 @@ meaning, a token that the grammar forbids is never chosen, and greedy requests (
 import logging
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 try:
     import torch
     from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
@@ -39,8 +37,9 @@ except ImportError as error:
     raise ImportError(f"taggant.vllm needs vLLM, with the V1 model runner's logits processors ({error})") from error
 
 from ._taggant import MismatchError, UnsupportedError
-from .batches import LEFT, Batch, Response, Sampling, choose
+from .batches import Batch, Response, Sampling
 from .serving import Marks, Request, RequestError, account_of
+from .steps import step
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -93,21 +92,7 @@ class Mark(LogitsProcessor):
             if _follow(response):
                 rows.append(row)
                 responses.append(response)
-        if not rows:
-            return logits
-        # The engine's own generator, which all workers of a group have in the same state: they must choose the same tokens.
-        coins = torch.randint(-(2**63), 2**63 - 1, (len(rows),), dtype=torch.int64, device=logits.device).cpu().numpy().view(np.uint64)
-        index = torch.tensor(rows, device=logits.device)
-        # Models are often wider than their tokenizers; ids beyond the vocabulary are never sampled.
-        wanted = logits if rows == list(range(len(logits))) else logits[index]
-        host = wanted[:, : self._marks.vocabulary].to("cpu", torch.float32).contiguous()
-        tokens = torch.from_numpy(choose(responses, host.numpy(), coins))
-        if len(left := (tokens == LEFT).nonzero()):
-            log.warning("%d of %d rows have no finite logits and are not marked", len(left), len(rows))
-            index, tokens = index[(tokens != LEFT).to(logits.device)], tokens[tokens != LEFT]
-        logits.index_fill_(0, index, -torch.inf)
-        logits[index, tokens.to(logits.device)] = 0.0
-        return logits
+        return step(logits, rows, responses, self._marks.vocabulary)
 
     def _begin(self, params: "SamplingParams", tokens: list[int]) -> Response | None:
         """A response that begins, or goes on after it was preempted."""
