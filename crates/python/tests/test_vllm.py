@@ -22,6 +22,7 @@ from taggant.serving import VARIABLE
 try:
     import torch
     from vllm import LLM, SamplingParams
+    from vllm.exceptions import VLLMValidationError
     from vllm.sampling_params import StructuredOutputsParams
     from vllm.v1.sample.logits_processor import LogitsProcessors, build_logitsprocs
     from vllm.v1.sample.sampler import Sampler as EngineSampler
@@ -357,7 +358,8 @@ class Real(Served):
         self.assertLess(self.evidence("east", [list(output.outputs[0].token_ids)]), -3)
 
     def test_an_unknown_account_is_answered(self):
-        with self.assertRaisesRegex(ValueError, "account north, which is not known here; known are east, west"):
+        # Over HTTP this is a 400.
+        with self.assertRaisesRegex(VLLMValidationError, "account north, which is not known here; known are east, west"):
             self.llm.generate(self.prompts(1), asked("north"), use_tqdm=False)
         # And the engine goes on.
         [[tokens]] = self.generate(self.prompts(1), [asked("east", temperature=1.0, max_tokens=5)])
