@@ -4,6 +4,7 @@
 
 ROWS has a column `tokens`, as `taggant generate` writes it. Without arguments some rows are made here, half of them marked.
 """
+
 import sys
 
 import numpy as np
@@ -40,7 +41,8 @@ def main(arguments):
     print(rows.drop(columns="tokens").sort_values("log10_p").head(5).to_string(index=False))
     # All rows together, every unit counted once. What a p-value of many rows means is said by the number of rows: ask for less.
     pooled = detector.pooled()
-    print(f"{len(rows)} rows, {(rows['log10_p'] < -6 - np.log10(len(rows))).sum()} detected by themselves; pooled: {pooled.verdict}, log10 p = {pooled.log10_p:.1f}")
+    single = (rows["log10_p"] < -6 - np.log10(len(rows))).sum()
+    print(f"{len(rows)} rows, {single} detected by themselves; pooled: {pooled.verdict}, log10 p = {pooled.log10_p:.1f}")
 
     try:
         import polars as pl

@@ -2,9 +2,9 @@
 
     python3 mark_with_transformers.py MODEL
 
-MODEL is a folder or a name that transformers knows. Needs pip install 'taggant[transformers]'. The key is new each time and forgotten: a provider
-keeps it, with `key.save`, and the record beside it.
-"""
+MODEL is a folder or a name that transformers knows. Needs pip install 'taggant[transformers]'. The key is new each time and
+forgotten: a provider keeps it, with `key.save`, and the record beside it. """
+
 import hashlib
 import sys
 
@@ -19,10 +19,12 @@ def main(name):
     tokenizer = AutoTokenizer.from_pretrained(name, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32).eval()
     asked = ["Why do ships float?", "Tell me about lighthouses."]
-    texts = [tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True) for text in asked]
+    texts = [
+        tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True) for text in asked
+    ]
     inputs = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
 
-    # What the ids mean, so that nobody looks for the mark in ids of another tokenizer. `taggant generate` writes its own digest of the vocabulary.
+    # Names the tokenizer, so that nobody looks for the mark in ids of another. `taggant generate` writes a digest of the vocabulary.
     digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
     key = RootKey.generate().derive("2026-12/campaign/east")
     record = Record("gumbel", 2, key, tokenizer=digest, vocabulary=model.config.vocab_size)

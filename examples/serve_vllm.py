@@ -2,9 +2,10 @@
 
     python3 serve_vllm.py MODEL
 
-MODEL is a folder or a name that vLLM knows. Keys are made in a folder that is thrown away; a provider makes them once, with `taggant key`, and
-keeps them. The same works over HTTP: `vllm serve MODEL --logits-processors taggant.vllm:Mark`, and the account in the body's `vllm_xargs`.
-"""
+MODEL is a folder or a name that vLLM knows. Keys are made in a folder that is thrown away; a provider makes them once, with
+`taggant key`, and keeps them. The same works over HTTP: `vllm serve MODEL --logits-processors taggant.vllm:Mark`, and the account
+in the body's `vllm_xargs`. """
+
 import hashlib
 import os
 import sys
@@ -54,7 +55,9 @@ def main(model):
         for name, output in zip(names, outputs):
             tokens = list(output.outputs[0].token_ids)
             found = {account: detect(*made[account], [tokens]) for account in ACCOUNTS}
-            print(f"served to {name}: " + ", ".join(f"key of {account} log10 p = {report.log10_p:.1f}" for account, report in found.items()))
+            print(
+                f"served to {name}: " + ", ".join(f"key of {account} log10 p = {report.log10_p:.1f}" for account, report in found.items())
+            )
             right &= min(found, key=lambda account: found[account].log10_p) == name
         return 0 if right else 1
 

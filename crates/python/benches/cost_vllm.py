@@ -2,10 +2,10 @@
 
     python cost_vllm.py MODEL [--steps N] [--batch 1 8 64]
 
-MODEL is a folder, such as tests/unpack.py makes of SmolLM2. For each batch the same prompts are served plain, under Taggant's three schemes, and under
-transformers' KGW and SynthID processors, put into the same place of the engine, in turns. `step` is the engine's own decode step without
-a mark, model and sampling; the other columns are the medians of what each processor's `apply` takes, in milliseconds for a step, and as a share of it.
-"""
+MODEL is a folder, such as tests/unpack.py makes of SmolLM2. For each batch the same prompts are served plain, under Taggant's
+three schemes, and under transformers' KGW and SynthID processors, put into the same place of the engine, in turns. `step` is the
+engine's own decode step without a mark, model and sampling; the other columns are the medians of what each processor's `apply`
+takes, in milliseconds for a step, and as a share of it. """
 
 import argparse
 import os
@@ -125,7 +125,8 @@ def main() -> None:
                     # The first steps read the prompts.
                     median[ACTIVE] = 1e3 * statistics.median((steps if ACTIVE == "plain" else SECONDS)[3:])
                 plain = median.pop("plain")
-                print(f"| {rows} | {shown} | {plain:.1f} | {' | '.join(f'{one:.1f} ({100 * one / plain:.0f} %)' for one in median.values())} |", flush=True)
+                added = " | ".join(f"{one:.1f} ({100 * one / plain:.1f} %)" for one in median.values())
+                print(f"| {rows} | {shown} | {plain:.1f} | {added} |", flush=True)
 
 
 if __name__ == "__main__":

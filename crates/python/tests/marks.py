@@ -9,7 +9,9 @@ from taggant import Key, Record, RootKey
 ACCOUNTS = ("east", "west")
 
 
-def write(folder: Path, vocabulary: int, scheme: str = "gumbel", default: str | None = None, digest: str = DIGEST) -> tuple[Path, dict[str, tuple[Key, Record]]]:
+def write(
+    folder: Path, vocabulary: int, scheme: str = "gumbel", default: str | None = None, digest: str = DIGEST
+) -> tuple[Path, dict[str, tuple[Key, Record]]]:
     """The file, and each account's key and record."""
     root = RootKey.from_bytes(bytes(32))
     marks, lines = {}, ['unmarked = ["internal"]', *([f'default = "{default}"'] if default else [])]

@@ -1,8 +1,10 @@
 """Marks under llama-cpp-python: the processor alone always, the real engine with SmolLM2 where TAGGANT_GGUF names it."""
 
 import os
+import sys
 import time
 import unittest
+from unittest import mock
 
 import numpy as np
 from support import DIGEST, sampler
@@ -95,7 +97,11 @@ except ImportError:
 
 @unittest.skipUnless(llama_cpp and os.environ.get("TAGGANT_GGUF"), "llama-cpp-python is not installed, or TAGGANT_GGUF is not set")
 class Real(unittest.TestCase):
-    ASKED = ("Explain how a bicycle stays upright.", "Write a short story about a lighthouse keeper.", "Describe the water cycle to a child.")
+    ASKED = (
+        "Explain how a bicycle stays upright.",
+        "Write a short story about a lighthouse keeper.",
+        "Describe the water cycle to a child.",
+    )
 
     @classmethod
     def setUpClass(cls):
@@ -147,7 +153,10 @@ class Real(unittest.TestCase):
     def test_streams(self):
         mark = Mark(self.samplers[0], temperature=1.0, seed=3)
         processors = llama_cpp.LogitsProcessorList([mark])
-        pieces = [piece["choices"][0]["text"] for piece in self.llama.create_completion(self.ASKED[0], logits_processor=processors, max_tokens=120, stream=True)]
+        pieces = [
+            piece["choices"][0]["text"]
+            for piece in self.llama.create_completion(self.ASKED[0], logits_processor=processors, max_tokens=120, stream=True)
+        ]
         self.assertGreater(len(pieces), 40)
         self.assertTrue(self.found(0, mark.tokens) < -6)
 
@@ -160,8 +169,11 @@ class Real(unittest.TestCase):
     def test_a_mark_that_is_used_again_is_noticed(self):
         mark = Mark(self.samplers[0], temperature=1.0)
         processors = llama_cpp.LogitsProcessorList([mark])
-        for _ in range(2):
-            self.llama.create_completion(self.ASKED[0], logits_processor=processors, max_tokens=3)
+        # All that the engine does with an error of a processor.
+        with mock.patch.object(sys, "unraisablehook") as ignored:
+            for _ in range(2):
+                self.llama.create_completion(self.ASKED[0], logits_processor=processors, max_tokens=3)
+        self.assertEqual(ignored.call_count, 3)
         with self.assertRaisesRegex(taggant.ParameterError, "make a new one for each"):
             _ = mark.tokens
 

@@ -81,7 +81,9 @@ class Decisions(Folder):
     def test_what_is_shown_holds_no_key(self):
         path, made = files.write(self.folder, VOCABULARY)
         marks = Marks.load(path)
-        secrets = [line.split('"')[3] for name in made for line in (self.folder / f"{name}.key").read_text().splitlines() if '"key"' in line]
+        secrets = [
+            line.split('"')[3] for name in made for line in (self.folder / f"{name}.key").read_text().splitlines() if '"key"' in line
+        ]
         self.assertEqual(len(secrets), 2)
         shown = repr(marks) + repr(marks.decide(Request(account="east"))) + str(vars(marks))
         for secret in secrets:
@@ -141,10 +143,10 @@ class Accounts(Folder):
 
     def test_what_does_not_belong_together(self):
         self.write(self.keys[:-1], self.records)
-        with self.assertRaisesRegex(taggant.MismatchError, "records.json, record 20: no key here has commitment"):
+        with self.assertRaisesRegex(taggant.MismatchError, "records.json, record 20: no key has commitment"):
             self.marks(self.TABLE)
         self.write(self.keys, self.records)
-        with self.assertRaisesRegex(taggant.MismatchError, "no key here has commitment"):
+        with self.assertRaisesRegex(taggant.MismatchError, "no key has commitment"):
             self.marks(self.TABLE.replace('campaign = "campaign.key"\n', ""))
         with self.assertRaisesRegex(taggant.FormatError, "two marks are named n3"):
             Record("gumbel", 2, self.keys[3], tokenizer=DIGEST, vocabulary=VOCABULARY).save(self.folder / "one.json")
@@ -189,7 +191,9 @@ class Faults(Folder):
         for vocabulary, digest in ((VOCABULARY + 1, DIGEST), (VOCABULARY, "08" * 32)):
             Record("gumbel", 2, key, tokenizer=digest, vocabulary=vocabulary).save(self.folder / "other.json")
             with self.assertRaisesRegex(taggant.MismatchError, "one server has one tokenizer"):
-                self.marks('[mark.east]\nrecord = "east.json"\nkeys = ["east.key"]\n[mark.other]\nrecord = "other.json"\nkeys = ["other.key"]\n')
+                self.marks(
+                    '[mark.east]\nrecord = "east.json"\nkeys = ["east.key"]\n[mark.other]\nrecord = "other.json"\nkeys = ["other.key"]\n'
+                )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Marks under SGLang: its own class of processors, pickled and called as its scheduler does.
 
-SGLang generates on CUDA alone, so its scheduler is played here: the loops of its three schedules, written after scheduler.py and sampler.py of 0.5.23, around the
-real `CustomLogitProcessor`. TAGGANT_SGLANG may name a folder with the file of that class (engines.sh makes one).
-"""
+SGLang generates on CUDA alone, so its scheduler is played here: the loops of its three schedules, written after scheduler.py and
+sampler.py of 0.5.23, around the real `CustomLogitProcessor`. TAGGANT_SGLANG may name a folder with the file of that class
+(engines.sh makes one). """
 
 import gc
 import os
@@ -92,7 +92,9 @@ class Played:
                 groups.setdefault(request.custom_logit_processor, []).append(row)
         for text, rows in groups.items():
             index = torch.tensor(rows)
-            result = CustomLogitProcessor.from_str(text)(logits.index_select(0, index), [requests[row].sampling_params.custom_params for row in rows])
+            result = CustomLogitProcessor.from_str(text)(
+                logits.index_select(0, index), [requests[row].sampling_params.custom_params for row in rows]
+            )
             logits.index_copy_(0, index, result)
         tokens = []
         for row, request in zip(logits, requests):

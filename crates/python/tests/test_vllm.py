@@ -66,8 +66,15 @@ class Engine:
     def __init__(self, late: bool = False):
         self.mark, self.late, self.number = Mark(config(), CPU, False), late, 0
         self.batch = InputBatch(
-            max_num_reqs=ROWS, max_model_len=400, max_num_batched_tokens=64, device=CPU, vocab_size=WIDTH, block_sizes=[16],
-            max_num_blocks_per_req=[32], logitsprocs=LogitsProcessors([self.mark]), logitsprocs_need_output_token_ids=True,
+            max_num_reqs=ROWS,
+            max_model_len=400,
+            max_num_batched_tokens=64,
+            device=CPU,
+            vocab_size=WIDTH,
+            block_sizes=[16],
+            max_num_blocks_per_req=[32],
+            logitsprocs=LogitsProcessors([self.mark]),
+            logitsprocs_need_output_token_ids=True,
         )
         self.sampler = EngineSampler()
         self.requests: dict[str, CachedRequestState] = {}
@@ -75,8 +82,14 @@ class Engine:
     def add(self, params: SamplingParams, tokens: list[int] | None = None) -> CachedRequestState:
         self.number += 1
         request = CachedRequestState(
-            req_id=f"r{self.number}", prompt_token_ids=[1, 2, self.number % WIDTH], mm_features=[], sampling_params=params, generator=None,
-            block_ids=([0],), num_computed_tokens=0, output_token_ids=tokens or [],
+            req_id=f"r{self.number}",
+            prompt_token_ids=[1, 2, self.number % WIDTH],
+            mm_features=[],
+            sampling_params=params,
+            generator=None,
+            block_ids=([0],),
+            num_computed_tokens=0,
+            output_token_ids=tokens or [],
         )
         self.put(request)
         return request
@@ -152,9 +165,13 @@ class Batches(Served):
         torch.manual_seed(3)
         engine, done = Engine(late), {}
         params = [
-            asked("east", temperature=0.9, top_k=40), asked("west", temperature=1.1, top_p=0.9), asked(None, temperature=0.9),
-            asked("east", temperature=0.0), asked("west", temperature=0.8, min_p=0.05, seed=7),
-            asked("east", temperature=1.0, frequency_penalty=0.5, repetition_penalty=1.1), asked("internal", temperature=1.0),
+            asked("east", temperature=0.9, top_k=40),
+            asked("west", temperature=1.1, top_p=0.9),
+            asked(None, temperature=0.9),
+            asked("east", temperature=0.0),
+            asked("west", temperature=0.8, min_p=0.05, seed=7),
+            asked("east", temperature=1.0, frequency_penalty=0.5, repetition_penalty=1.1),
+            asked("internal", temperature=1.0),
         ]
         requests = [engine.add(one) for one in params]
         engine.refresh()
@@ -208,7 +225,12 @@ class Batches(Served):
 
     def test_greedy_rows_and_others_are_untouched(self):
         engine = Engine()
-        for params in (asked("east", temperature=0.0), asked("internal", temperature=1.0), asked("west", temperature=1.0), asked(None, temperature=1.0)):
+        for params in (
+            asked("east", temperature=0.0),
+            asked("internal", temperature=1.0),
+            asked("west", temperature=1.0),
+            asked(None, temperature=1.0),
+        ):
             engine.add(params)
         engine.refresh()
         before = logits(4, 1)
@@ -248,6 +270,10 @@ class Batches(Served):
         drafting.speculative_config = object()
         with self.assertRaisesRegex(ValueError, "not supported when speculative decoding is enabled"):
             build_logitsprocs(drafting, CPU, False, False, ["taggant.vllm:Mark"])
+        with self.assertRaisesRegex(ValueError, "Mark is not a subclass of vllm.v1.worker.gpu.sample.logits_processor.LogitsProcessor"):
+            from vllm.v1.worker.gpu.sample.logits_processor.loader import _load_v2_logitsprocs_by_fqcns
+
+            _load_v2_logitsprocs_by_fqcns(["taggant.vllm:Mark"])
         with mock.patch.dict(os.environ):
             os.environ.pop(VARIABLE)
             with self.assertRaisesRegex(taggant.ParameterError, "TAGGANT_MARKS is not set"):
@@ -280,15 +306,27 @@ class Watched(Mark):
 @unittest.skipUnless(os.environ.get("TAGGANT_MODEL"), "TAGGANT_MODEL is not set")
 class Real(Served):
     vocabulary = 49152
-    ASKED = ("Explain how a bicycle stays upright.", "Write a short story about a lighthouse keeper.", "Describe the water cycle to a child.")
+    ASKED = (
+        "Explain how a bicycle stays upright.",
+        "Write a short story about a lighthouse keeper.",
+        "Describe the water cycle to a child.",
+    )
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         # Few blocks and small steps: some requests are preempted, and long prompts are read in parts.
         cls.llm = LLM(
-            os.environ["TAGGANT_MODEL"], dtype="float32", enforce_eager=True, max_model_len=1024, max_num_seqs=16, max_num_batched_tokens=256,
-            num_gpu_blocks_override=14, enable_prefix_caching=False, logits_processors=[Watched], disable_log_stats=False,
+            os.environ["TAGGANT_MODEL"],
+            dtype="float32",
+            enforce_eager=True,
+            max_model_len=1024,
+            max_num_seqs=16,
+            max_num_batched_tokens=256,
+            num_gpu_blocks_override=14,
+            enable_prefix_caching=False,
+            logits_processors=[Watched],
+            disable_log_stats=False,
         )
 
     def prompts(self, count: int) -> list[str]:
@@ -303,7 +341,11 @@ class Real(Served):
 
     def test_two_accounts_and_others_in_one_batch(self):
         names = ["east", "west", None, "east", "west", "internal", "east", "west"]
-        options = [{"temperature": 1.0, "top_p": 0.95}, {"temperature": 1.0, "min_p": 0.02}, {"temperature": 0.9, "top_k": 50, "repetition_penalty": 1.05}]
+        options = [
+            {"temperature": 1.0, "top_p": 0.95},
+            {"temperature": 1.0, "min_p": 0.02},
+            {"temperature": 0.9, "top_k": 50, "repetition_penalty": 1.05},
+        ]
         params = [asked(name, **options[row // 3], max_tokens=150, ignore_eos=True) for row, name in enumerate(names)]
         prompts = self.prompts(8)
         # Read in three parts, whose samples vLLM throws away.
@@ -313,7 +355,10 @@ class Real(Served):
         before, start = self.preempted(), time.perf_counter()
         rows = [one for [one] in self.generate(prompts, params)]
         seconds, preempted = time.perf_counter() - start, self.preempted() - before
-        print(f"\nvLLM, {sum(map(len, rows))} tokens in {seconds:.0f} s, {preempted} preemptions, median of our step {1e3 * float(np.median(Watched.seconds)):.1f} ms")
+        print(
+            f"\nvLLM, {sum(map(len, rows))} tokens in {seconds:.0f} s, {preempted} preemptions, "
+            f"median of our step {1e3 * float(np.median(Watched.seconds)):.1f} ms"
+        )
         self.assertGreater(preempted, 0)
         for row, (name, tokens) in enumerate(zip(names, rows)):
             found = {account: self.evidence(account, [tokens]) for account in files.ACCOUNTS}

@@ -88,7 +88,7 @@ class Batch(Generic[T]):
         self.rows: dict[int, T] = {}
 
     def update(self, removed: Iterable[int], added: Iterable[tuple[int, T | None]], moved: Iterable[tuple[int, int, bool]]) -> None:
-        """Applies one step's changes in the order that engines mean: removed, added, then moved as (from, to, whether they change places)."""
+        """Applies one step's changes in the order that engines mean: removed, added, moved; a move is (from, to, whether they swap)."""
         for row in removed:
             self.rows.pop(row, None)
         for row, entry in added:

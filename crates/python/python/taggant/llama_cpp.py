@@ -8,8 +8,9 @@
     answer, tokens = complete(llama, Sampler(record, key), "Why do ships float?", temperature=0.8, top_p=0.95, max_tokens=200)
     print(answer["choices"][0]["text"], detect(key, record, [tokens]))
 
-`complete` takes a text, token ids, or the messages of a chat, and everything that ``create_completion`` or ``create_chat_completion`` takes.
-The tokens are what to detect by: the engine's answer has only text, which need not be split into the same tokens again.
+`complete` takes a text, token ids, or the messages of a chat, and everything that ``create_completion`` or
+``create_chat_completion`` takes. The tokens are what to detect by: the engine's answer has only text, which need not be split
+into the same tokens again.
 
 For streaming, hand the engine a `Mark` of your own, a new one for each completion, and look at its `tokens` in the end::
 
@@ -18,19 +19,19 @@ For streaming, hand the engine a `Mark` of your own, a new one for each completi
         ...
     detect(key, record, [mark.tokens])
 
-A processor runs first in the engine's chain, before penalties, truncation and temperature. A mark that chooses tokens must see what these leave,
-so give temperature, top-k, top-p and min-p to `Mark`, which applies them itself and puts every other token a thousand logits below its choice; what the
-engine then does with its own changes nothing. A grammar comes later still: where it forbids the choice, the engine draws from what it
-allows, and the mark goes on from that token. `complete` refuses what would silently take the mark away:
+A processor runs first in the engine's chain, before penalties, truncation and temperature. A mark that chooses tokens must see
+what these leave, so give temperature, top-k, top-p and min-p to `Mark`, which applies them itself and puts every other token a
+thousand logits below its choice; what the engine then does with its own changes nothing. A grammar comes later still: where it
+forbids the choice, the engine draws from what it allows, and the mark goes on from that token. `complete` refuses what would
+silently take the mark away:
 
 - ``logit_bias``: beside a processor, llama-cpp-python 0.3 drops both;
 - penalties and mirostat, which would act after the choice, and so not at all;
 - a ``draft_model``: the engine then shows a processor tokens that are not yet part of the response;
 - ``temperature=0``, which leaves no choice to mark.
 
-Errors inside a processor do not reach Python's caller, the engine prints them and goes on. So a `Mark` keeps its error, `tokens` raises it, and so does
-`complete`.
-"""
+Errors inside a processor do not reach Python's caller, the engine prints them and goes on. So a `Mark` keeps its error, `tokens`
+raises it, and so does `complete`. """
 
 from collections.abc import Sequence
 from typing import Any
@@ -53,7 +54,14 @@ class Mark:
     """A logits processor for one completion. ``seed`` makes the positions that the mark leaves to chance repeatable."""
 
     def __init__(
-        self, sampler: Sampler, *, temperature: float = 0.8, top_k: int = 40, top_p: float = 0.95, min_p: float = 0.05, seed: int | None = None
+        self,
+        sampler: Sampler,
+        *,
+        temperature: float = 0.8,
+        top_k: int = 40,
+        top_p: float = 0.95,
+        min_p: float = 0.05,
+        seed: int | None = None,
     ) -> None:
         if temperature <= 0:
             raise UnsupportedError(f"temperature is {temperature}: the likeliest token leaves no choice to mark; give one above 0")
@@ -90,7 +98,9 @@ class Mark:
             # A grammar forbade our choice, and the engine took another token.
             self._stream.follow(response)
         if len(scores) < self._vocabulary:
-            raise LogitsError(f"{len(scores)} logits, but the record's tokenizer has {self._vocabulary} tokens; give the record of this model")
+            raise LogitsError(
+                f"{len(scores)} logits, but the record's tokenizer has {self._vocabulary} tokens; give the record of this model"
+            )
         # Models are often wider than their tokenizers; ids beyond the vocabulary are never chosen.
         logits = np.ascontiguousarray(scores[: self._vocabulary], dtype=np.float32)
         coin = None if self._seed is None else seeded(self._seed, len(self._stream))
@@ -125,7 +135,9 @@ def complete(
 
 def _refuse(llama: Any, options: dict[str, Any]) -> None:
     if getattr(llama, "draft_model", None) is not None:
-        raise UnsupportedError("a draft model cannot be marked: its tokens are shown before they are part of the response; load without draft_model")
+        raise UnsupportedError(
+            "a draft model cannot be marked: its tokens are shown before they are part of the response; load without draft_model"
+        )
     if options.get("logit_bias"):
         raise UnsupportedError("logit_bias beside a processor makes llama-cpp-python drop both; leave it out")
     if options.get("stream"):

@@ -69,9 +69,7 @@ class Decision(NamedTuple):
 class Marks:
     """Marks by name. Samplers are made as requests come, so what is held does not grow with use."""
 
-    def __init__(
-        self, marks: Mapping[str, tuple[Record, Sequence[Key]]], default: str | None = None, unmarked: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, marks: Mapping[str, tuple[Record, Sequence[Key]]], default: str | None = None, unmarked: Iterable[str] = ()) -> None:
         self._marks = {name: (record, list(keys)) for name, (record, keys) in marks.items()}
         self._default, self._unmarked = default, frozenset(unmarked)
         if not self._marks:
@@ -85,8 +83,8 @@ class Marks:
         for name, (record, keys) in self._marks.items():
             if (record.tokenizer, record.vocabulary) != (self.tokenizer, self.vocabulary):
                 raise MismatchError(
-                    f"mark {_shown(name)} is of a tokenizer with {record.vocabulary} tokens, others are of one with {self.vocabulary}, or they "
-                    "differ otherwise; one server has one tokenizer"
+                    f"mark {_shown(name)} is of another tokenizer than the first, with {record.vocabulary} tokens beside {self.vocabulary}; "
+                    "one server has one tokenizer"
                 )
             # A record without its key must be heard of now, not when the first request comes.
             Sampler(record, keys)
@@ -188,7 +186,7 @@ def _accounts(entry: dict[str, Any], folder: Path) -> Iterable[tuple[str, tuple[
     for number, record in enumerate(Record.load_many(folder / entry["records"]), 1):
         named = [layer.commitment for layer in record.layers]
         if missing := [commitment for commitment in named if commitment not in held]:
-            raise MismatchError(f"{entry['records']}, record {number}: no key here has commitment {missing[0][:8]}…; was it derived again?")
+            raise MismatchError(f"{entry['records']}, record {number}: no key has commitment {missing[0][:8]}…; was it derived again?")
         names = [held[commitment].path.rpartition("/")[2] for commitment in named if commitment in own]
         if len(names) != 1:
             raise MismatchError(f"{entry['records']}, record {number}: {len(names)} of its keys are in {entry['keys']}; it must be one")

@@ -10,17 +10,17 @@ SGLang takes processors from requests. `fields` makes what a request must carry,
     requests.post(f"{server}/generate", json={"text": prompt, **fields("east", temperature=0.8, top_p=0.95)})
     engine.generate(prompt, **fields("east", temperature=0.8, top_p=0.95))     # the same in Python
 
-What travels is the name of the class and of the account: the class is pickled by reference, so the server must have this package installed, and
-the keys are read there. ``--enable-custom-logit-processor`` lets whoever can send requests run code on the server, by SGLang's own design:
-keep such a port behind your gateway, and let that drop the field ``custom_logit_processor`` of what clients send.
+What travels is the name of the class and of the account: the class is pickled by reference, so the server must have this package
+installed, and the keys are read there. ``--enable-custom-logit-processor`` lets whoever can send requests run code on the server,
+by SGLang's own design: keep such a port behind your gateway, and let that drop the field ``custom_logit_processor`` of what
+clients send.
 
 SGLang calls processors after the grammar and the penalties and before temperature and truncation, which the mark applies by itself from
 the request's parameters; then it chooses the token and masks all others. Greedy requests are left alone. With the overlap
 schedule (SGLang's default) a processor sees the response one token late; the mark chose that token, so it goes on from its own word.
 
-Refused: speculative decoding, where one call stands for several positions. SGLang itself refuses processors beside ``--enable-watermark``.
-``sampling_seed`` is not followed; chance comes from the server's generator.
-"""
+Refused: speculative decoding, where one call stands for several positions. SGLang itself refuses processors beside
+``--enable-watermark``. ``sampling_seed`` is not followed; chance comes from the server's generator. """
 
 import logging
 from typing import Any
@@ -80,7 +80,9 @@ def _response(marks: Marks, params: dict[str, Any] | None) -> Response | None:
     """The state of the response that a row is of, made when the row is first seen."""
     request = (params or {}).get(REQUEST)
     if request is None:
-        log.error("a request is served without a mark: it has no custom_params, so SGLang does not say which it is; use taggant.sglang.fields")
+        log.error(
+            "a request is served without a mark: it has no custom_params, so SGLang does not say which it is; use taggant.sglang.fields"
+        )
         return None
     if not hasattr(request, STATE):
         setattr(request, STATE, _begin(marks, params or {}, request))

@@ -13,14 +13,16 @@ detected by its token ids::
 
     detect(key, record, [output.outputs[0].token_ids])
 
-The class is of vLLM's V1 model runner, whose sampler calls it after the grammar, the penalties, the temperature and min-p of each request, and before its
-top-k and top-p. Those it applies by itself, then the mark; the token is chosen, and all others are masked. So every parameter of a request keeps its
-meaning, a token that the grammar forbids is never chosen, and greedy requests (temperature 0) are left alone: there is nothing to mark in them.
+The class is of vLLM's V1 model runner, whose sampler calls it after the grammar, the penalties, the temperature and min-p of each
+request, and before its top-k and top-p. Those it applies by itself, then the mark; the token is chosen, and all others are
+masked. So every parameter of a request keeps its meaning, a token that the grammar forbids is never chosen, and greedy requests
+(temperature 0) are left alone: there is nothing to mark in them.
 
-- Positions that the mark leaves to chance are drawn from vLLM's own generator, and for a request with a ``seed`` from that, so such a request
-  repeats itself whatever else is in the batch.
-- With ``n > 1`` the first tokens of each response, as many as the mark's window is long, are drawn by chance, and where they differ so does all that
-  follows. Responses with the same window go on with the same token, which is how the mark works; a longer window makes that rarer.
+- Positions that the mark leaves to chance are drawn from vLLM's own generator, and for a request with a ``seed`` from that, so
+  such a request repeats itself whatever else is in the batch, as far as the model's logits do.
+- With ``n > 1`` the first tokens of each response, as many as the mark's window is long, are drawn by chance, and where they
+  differ so does all that follows. Responses that meet the same window lean towards the same token, which is how the mark works; a
+  longer window makes that rarer.
 - Beam search is not marked: vLLM asks for one token at a time and follows the likeliest.
 - Log probabilities are those before the mark (``raw_logprobs``, vLLM's default); the ``processed`` modes show the mask.
 - Speculative decoding is refused by vLLM, which runs no custom processors beside it. So is model runner V2, the default where Triton is
@@ -63,7 +65,9 @@ class Mark(LogitsProcessor):
     def __init__(self, vllm_config: "VllmConfig", device: torch.device, is_pin_memory: bool) -> None:
         self._marks = Marks.served()
         if getattr(vllm_config, "watermark_config", None) is not None:
-            raise UnsupportedError("vLLM's own watermark is on (--watermark-config), and a response carries one mark; take one of them away")
+            raise UnsupportedError(
+                "vLLM's own watermark is on (--watermark-config), and a response carries one mark; take one of them away"
+            )
         width = vllm_config.model_config.get_vocab_size()
         if width < self._marks.vocabulary:
             raise MismatchError(
