@@ -50,6 +50,8 @@ def main(model):
         names = [name for _ in asked for name in ACCOUNTS]
         params = [SamplingParams(temperature=1.0, top_p=0.95, max_tokens=120, extra_args={"taggant": name}) for name in names]
         outputs = llm.chat(chats, params, use_tqdm=False)
+        # Or Python may wait for the engine's process, and that for us.
+        llm.llm_engine.engine_core.shutdown()
 
         right = True
         for name, output in zip(names, outputs):

@@ -40,7 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._taggant import LogitsError, ParameterError, Sampler, UnsupportedError
-from .batches import seeded
+from .batches import Sampling, seeded
 
 __all__ = ["Mark", "complete"]
 
@@ -66,7 +66,7 @@ class Mark:
         if temperature <= 0:
             raise UnsupportedError(f"temperature is {temperature}: the likeliest token leaves no choice to mark; give one above 0")
         self._vocabulary = sampler.record.vocabulary
-        self._sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+        self._sampling = Sampling(temperature, top_k, top_p, min_p)
         self._seed, self._stream = seed, sampler.stream()
         self._prompt: NDArray[np.intc] | None = None
         self._seen = 0
@@ -104,7 +104,7 @@ class Mark:
         # Models are often wider than their tokenizers; ids beyond the vocabulary are never chosen.
         logits = np.ascontiguousarray(scores[: self._vocabulary], dtype=np.float32)
         coin = None if self._seed is None else seeded(self._seed, len(self._stream))
-        token = self._stream.select(logits, coin=coin, **self._sampling)
+        token = self._stream.select(logits, coin=coin, **self._sampling._asdict())
         out = scores - np.float32(BELOW)
         out[token] = scores[token]
         return out

@@ -15,7 +15,8 @@ files of their own, which only their owner may be able to read, and never travel
     keys = "accounts.jsonl"
     campaign = "campaign.key"       # where records have two layers
 
-File names are relative to the folder of this file. All records must be of one tokenizer. From Python:
+File names are relative to the folder of this file. All records must be of one tokenizer. The file is read once in each process of the
+engine, the one that takes requests included; after a change, restart it. From Python:
 
 >>> from taggant.serving import Marks, Request
 >>> marks = Marks.load("marks.toml")
