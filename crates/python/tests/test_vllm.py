@@ -239,6 +239,33 @@ class Batches(Served):
             self.assertTrue(torch.equal(before[row], after[row]))
         self.assertEqual(int(torch.isfinite(after[2]).sum()), 1)
 
+    def test_a_requests_own_parameters(self):
+        def write(chance: int, company: int) -> tuple[list[list[int]], list[torch.Tensor]]:
+            torch.manual_seed(chance)
+            engine, given = Engine(), []
+            for _ in range(company):
+                engine.add(asked("west", temperature=1.0))
+            own = [
+                engine.add(asked("east", temperature=1.0, top_k=3)),
+                engine.add(asked("east", temperature=1.0, top_p=0.2)),
+                engine.add(asked("east", temperature=0.7, seed=5)),
+            ]
+            engine.refresh()
+            for step in range(60):
+                given.append(logits(3, step))
+                engine.step(torch.cat([logits(company, 999 + step), given[-1]]))
+            return [request.output_token_ids for request in own], given
+
+        rows, given = write(1, 0)
+        for step, scores in enumerate(given):
+            self.assertIn(rows[0][step], scores[0, :VOCABULARY].topk(3).indices.tolist())
+            likely = scores[1, :VOCABULARY].softmax(-1).sort(descending=True)
+            kept = int((likely.values.cumsum(-1) < 0.2).sum()) + 1
+            self.assertIn(rows[1][step], likely.indices[:kept].tolist())
+        again, _ = write(2, 4)
+        self.assertEqual(rows[2], again[2])
+        self.assertNotEqual(rows[0], again[0])
+
     def test_faulty_logits_do_not_end_the_engine(self):
         engine = Engine()
         for _ in range(3):
