@@ -394,7 +394,8 @@ class Real(Served):
                 if account == name:
                     self.assertLess(value, -6)
                 else:
-                    self.assertGreater(value, -4)
+                    # Ten such comparisons: one run in 10,000 is wrong by chance.
+                    self.assertGreater(value, -5)
         self.check_parity()
 
     def check_parity(self):
