@@ -26,8 +26,9 @@ Marks are made where tokens are chosen. A `Sampler` applies temperature and trun
 >>> sampler.select(logits, [17, 4], temperature=0.8, top_p=0.95) == sampler.select(logits, [17, 4], temperature=0.8, top_p=0.95)
 True
 
-`Sampler.bias` changes logits for an engine that chooses by itself, `select_batch` and `bias_batch` serve whole batches in which each row
-may have its own keys, and `taggant.transformers` marks what `generate` of that library writes.
+`Sampler.bias` changes logits for an engine that chooses by itself, `select_batch` and `bias_batch` serve whole batches in which
+each row may have its own keys, and `taggant.transformers` marks what `generate` of that library writes. Engines that serve have
+plug-ins: `taggant.vllm`, `taggant.sglang` and `taggant.llama_cpp`; `taggant.serving` says which request gets which mark.
 
 Keys are files that only their owner can read, made by ``taggant key new`` and ``taggant key derive`` or here:
 
