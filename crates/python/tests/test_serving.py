@@ -46,7 +46,7 @@ class Decisions(Folder):
             (Request(account="internal"), "account internal is not marked"),
             (Request(account="east", temperature=0.0), "temperature 0 leaves no choice to mark"),
         ):
-            self.assertEqual(marks.decide(request), (None, reason))
+            self.assertEqual(marks.decide(request)[:2], (None, reason))
 
     def test_an_account_that_is_not_known(self):
         marks = Marks.load(files.write(self.folder, VOCABULARY, default="east")[0])

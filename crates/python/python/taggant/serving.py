@@ -15,33 +15,45 @@ files of their own, which only their owner may be able to read, and never travel
     keys = "accounts.jsonl"
     campaign = "campaign.key"       # where records have two layers
 
-File names are relative to the folder of this file. All records must be of one tokenizer. The file is read once in each process of the
+    [log]                           # write what is served into an issuance log, as `taggant log` keeps it
+    path = "issuance.jsonl"
+    pseudonyms = "pseudonyms.key"   # account ids never enter the log; without this key it has no accounts
+    digests_only = true             # salted digests in place of token ids
+
+Rules say which traffic is marked otherwise, or not at all; see `taggant.policy`. Detection reads the same file (`Marks.detect`), so both sides agree
+on what was to be marked. File names are relative to the folder of this file. All records must be of one tokenizer. The file is read once in each process of the
 engine, the one that takes requests included; after a change, restart it. From Python:
 
 >>> from taggant.serving import Marks, Request
 >>> marks = Marks.load("marks.toml")
 >>> marks.decide(Request(account="everyone", temperature=0.8))
-Decision(sampler=Sampler('gumbel/1'), reason='marked')
+Decision(sampler=Sampler('gumbel/1'), reason='marked', name='everyone', twins=False)
 >>> marks.decide(Request(account="internal")).reason
 'account internal is not marked'
 >>> marks.decide(Request(account="everyone", temperature=0.0)).reason
 'temperature 0 leaves no choice to mark'
 """
 
+import logging
 import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ._taggant import FormatError, IoError, Key, MismatchError, ParameterError, Record, Sampler
+from ._taggant import FormatError, IoError, IssuanceLog, Key, LimitError, MismatchError, ParameterError, Record, Report, Sampler, detect
+from .issued import Issued
+from .policy import Request, Rule, drawn, read_rules
 
-__all__ = ["FIELD", "VARIABLE", "Decision", "Marks", "Request", "RequestError", "account_of"]
+__all__ = ["FIELD", "TOOLS", "VARIABLE", "Decision", "Marks", "Request", "RequestError", "account_of", "uses_tools"]
+
+log = logging.getLogger(__name__)
 
 FIELD = "taggant"
 """The field of a request's extra parameters that names its account."""
+TOOLS = "taggant_tools"
+"""The field that says whether the model may call tools; a gateway that knows writes it."""
 VARIABLE = "TAGGANT_MARKS"
 """The environment variable that names the file of marks."""
 GREEDY = 1e-5
@@ -52,19 +64,15 @@ class RequestError(ParameterError, ValueError):
     """A request that cannot be served as it stands. Engines answer it to the client, as they do every ValueError."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the decision may rest on."""
-
-    account: str | None = None
-    temperature: float = 1.0
-
-
 class Decision(NamedTuple):
     """What to mark a response with, or None and why it is not marked."""
 
     sampler: Sampler | None
     reason: str
+    name: str | None = None
+    """Which mark of the file it is."""
+    twins: bool = False
+    """Whether to draw several answers and serve the one that a key picks (`taggant twins`)."""
 
 
 class Marks:
@@ -121,22 +129,59 @@ class Marks:
 
     def choose(self, account: str | None) -> Sampler | None:
         """The sampler of an account, or None if its text is not marked. An account that the file does not know is a `RequestError`."""
+        name = self._name(account)
+        return None if name is None else Sampler(*self._marks[name])
+
+    def decide(self, request: Request) -> Decision:
+        """What to mark a request's response with; the one place where that is decided."""
+        name, reason, twins = self._name(request.account), "", 0.0
+        if name is None:
+            who = "a request that names no account" if request.account is None else f"account {_shown(request.account)}"
+            reason = f"{who} is not marked"
+        if (rule := next((rule for rule in self._rules if rule.fits(request)), None)) is not None:
+            twins = rule.twins or 0.0
+            if rule.mark is False:
+                name, reason = None, rule.because
+            elif isinstance(rule.mark, str):
+                name = rule.mark
+        if name is None:
+            return Decision(None, reason)
+        if request.temperature < GREEDY:
+            return Decision(None, "temperature 0 leaves no choice to mark")
+        return Decision(Sampler(*self._marks[name]), "marked", name, drawn(request, twins))
+
+    def detect(self, rows: Iterable[Mapping[str, Any]], *, alpha: float = 1e-6) -> dict[str, Report]:
+        """What carries a mark of this file: for each mark, a report on all rows that this file would have had marked with it.
+
+        A row has ``tokens``, and what it was served with: ``account``, ``temperature``, ``structured``, ``tools``, ``max_tokens``, as far as
+        the rules ask for it. Rows of accounts that the file does not know are a `RequestError`, because nobody can say what they carry.
+        """
+        fields = ("account", "temperature", "structured", "tools", "max_tokens")
+        pools: dict[str, list[Any]] = {}
+        for row in rows:
+            request = Request(**{field: row[field] for field in fields if row.get(field) is not None})
+            if (name := self.decide(request).name) is not None:
+                pools.setdefault(name, []).append({key: row[key] for key in ("tokens", "prompt_tokens") if row.get(key) is not None})
+        return {name: detect(self._marks[name][1], self._marks[name][0], pool, alpha=alpha) for name, pool in pools.items()}
+
+    def issued(self) -> Issued | None:
+        """Where what is served is written, if the file says so. A log has one writer: where another process has it, as another worker of the
+        same server does, nothing is written here."""
+        if self._issued is None and self._log is not None:
+            try:
+                self._issued = self._log()
+            except LimitError as error:
+                log.warning("nothing is logged by this process: %s", error)
+                self._log = None
+        return self._issued
+
+    def _name(self, account: str | None) -> str | None:
         name = self._default if account is None else account
         if name is None or name in self._unmarked:
             return None
         if name not in self._marks:
             raise RequestError(f"{FIELD} names account {_shown(name)}, which is not known here; {self._known()}")
-        return Sampler(*self._marks[name])
-
-    def decide(self, request: Request) -> Decision:
-        """What to mark a request's response with; the one place where that is decided."""
-        sampler = self.choose(request.account)
-        if sampler is None:
-            who = "a request that names no account" if request.account is None else f"account {_shown(request.account)}"
-            return Decision(None, f"{who} is not marked")
-        if request.temperature < GREEDY:
-            return Decision(None, "temperature 0 leaves no choice to mark")
-        return Decision(sampler, "marked")
+        return name
 
     def _known(self) -> str:
         names = sorted(self._marks)
@@ -144,6 +189,11 @@ class Marks:
 
     def __repr__(self) -> str:
         return f"Marks({len(self._marks)} marks, default={self._default!r})"
+
+
+def uses_tools(fields: Mapping[str, Any] | None) -> bool:
+    """Whether a request's extra parameters say that the model may call tools, which engines do not tell processors."""
+    return bool((fields or {}).get(TOOLS))
 
 
 def account_of(fields: Mapping[str, Any] | None) -> str | None:
@@ -161,7 +211,8 @@ def _served(path: str) -> Marks:
 
 def _read(fields: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The arguments of `Marks` that a file's fields mean."""
-    _check(fields, "the file", {"default": str, "unmarked": list, "mark": dict, "accounts": dict})
+    known = {"default": str, "unmarked": list, "mark": dict, "accounts": dict, "tiers": dict, "rule": list, "log": dict}
+    _check(fields, "the file", known)
     marks: dict[str, tuple[Record, Sequence[Key]]] = {}
     for name, entry in fields.get("mark", {}).items():
         where = f"mark {_shown(name)}"
@@ -175,7 +226,23 @@ def _read(fields: dict[str, Any], folder: Path) -> dict[str, Any]:
             if name in marks:
                 raise FormatError(f"two marks are named {_shown(name)}; names must differ")
             marks[name] = mark
-    return {"marks": marks, "default": fields.get("default"), "unmarked": fields.get("unmarked", [])}
+    return {
+        "marks": marks,
+        "default": fields.get("default"),
+        "unmarked": fields.get("unmarked", []),
+        "rules": read_rules(fields.get("rule", []), fields.get("tiers", {}), marks, folder),
+        "log": _log(fields["log"], [record for record, _ in marks.values()], folder) if "log" in fields else None,
+    }
+
+
+def _log(entry: dict[str, Any], records: Sequence[Record], folder: Path) -> Callable[[], Issued]:
+    """Opens the log that a file names, when something is served: who only reads the file writes nothing."""
+    _check(entry, "log", {"path": str, "pseudonyms": str, "digests_only": bool}, {"path"})
+    pseudonyms = Key.load(folder / entry["pseudonyms"]) if "pseudonyms" in entry else None
+    if entry.get("digests_only") and pseudonyms is None:
+        raise FormatError("log: digests_only needs pseudonyms, whose key is what salts are drawn from")
+    path, digests_only = folder / entry["path"], bool(entry.get("digests_only"))
+    return lambda: Issued(IssuanceLog(path, list(records), pseudonyms=pseudonyms, digests_only=digests_only), pseudonyms is not None)
 
 
 def _accounts(entry: dict[str, Any], folder: Path) -> Iterable[tuple[str, tuple[Record, list[Key]]]]:

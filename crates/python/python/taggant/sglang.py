@@ -23,6 +23,7 @@ Refused: speculative decoding, where one call stands for several positions. SGLa
 ``--enable-watermark``. ``sampling_seed`` is not followed; chance comes from the server's generator. """
 
 import logging
+import weakref
 from typing import Any
 
 try:
@@ -33,7 +34,8 @@ except ImportError as error:
 
 from ._taggant import MismatchError, UnsupportedError
 from .batches import Response, Sampling
-from .serving import FIELD, Marks, Request, RequestError, account_of
+from .issued import Serving
+from .serving import FIELD, Marks, Request, RequestError, account_of, uses_tools
 from .steps import step
 
 __all__ = ["Mark", "fields"]
@@ -86,25 +88,40 @@ def _response(marks: Marks, params: dict[str, Any] | None) -> Response | None:
         return None
     if not hasattr(request, STATE):
         setattr(request, STATE, _begin(marks, params or {}, request))
-    response: Response | None = getattr(request, STATE)
+    response: Response | None
+    response, serving = getattr(request, STATE)
+    # The list may have been made anew since.
+    serving.tokens = request.output_ids
     if response is not None:
-        # The list may have been made anew since.
         response.tokens = request.output_ids
     return response
 
 
-def _begin(marks: Marks, params: dict[str, Any], request: Any) -> Response | None:
+def _begin(marks: Marks, params: dict[str, Any], request: Any) -> tuple[Response | None, Serving]:
     sampling = request.sampling_params
     # Temperature 0 has been turned into top-k 1 by the time that a processor sees it.
-    greedy = sampling.top_k == 1
+    temperature = 0.0 if sampling.top_k == 1 else sampling.temperature
+    serving = Serving(request.output_ids, request.origin_input_ids, None, None, "its account is not known")
+    if (issued := marks.issued()) is not None:
+        # SGLang tells no processor that a request has ended; it lets go of it.
+        weakref.finalize(request, issued.served, serving)
     try:
-        decision = marks.decide(Request(account=account_of(params), temperature=0.0 if greedy else sampling.temperature))
+        asked = Request(
+            account=account_of(params),
+            temperature=temperature,
+            structured=any(getattr(sampling, name, None) for name in ("json_schema", "regex", "ebnf", "structural_tag")),
+            tools=uses_tools(params),
+            max_tokens=getattr(sampling, "max_new_tokens", None),
+        )
+        decision = marks.decide(asked)
     except RequestError as error:
         # Raised here, it would end the server and all other requests with it.
         log.error("a request is served without a mark: %s", error)
-        return None
+        return None, serving
+    serving.account, serving.reason = asked.account, decision.reason
     if decision.sampler is None:
         log.debug("a request is served without a mark: %s", decision.reason)
-        return None
+        return None, serving
+    serving.record = decision.sampler.record
     top_k = sampling.top_k if 0 < sampling.top_k < marks.vocabulary else 0
-    return Response(decision.sampler, request.output_ids, Sampling(sampling.temperature, top_k, sampling.top_p, sampling.min_p))
+    return Response(decision.sampler, request.output_ids, Sampling(temperature, top_k, sampling.top_p, sampling.min_p)), serving

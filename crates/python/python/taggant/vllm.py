@@ -25,6 +25,8 @@ masked. So every parameter of a request keeps its meaning, a token that the gram
   longer window makes that rarer.
 - Beam search is not marked: vLLM asks for one token at a time and follows the likeliest.
 - Log probabilities are those before the mark (``raw_logprobs``, vLLM's default); the ``processed`` modes show the mask.
+- Where the file of marks has a ``[log]``, each response is written into it when vLLM takes it out of the batch, which it does when it next runs; one that
+  is preempted is written twice, and the second time whole.
 - Speculative decoding is refused by vLLM, which runs no custom processors beside it. So is model runner V2, the default where Triton is
   installed: set ``VLLM_USE_V2_MODEL_RUNNER=0``.
 """
@@ -40,7 +42,8 @@ except ImportError as error:
 
 from ._taggant import MismatchError, UnsupportedError
 from .batches import Batch, Response, Sampling
-from .serving import Marks, Request, RequestError, account_of
+from .issued import Serving
+from .serving import Marks, Request, RequestError, account_of, uses_tools
 from .steps import step
 
 if TYPE_CHECKING:
@@ -74,6 +77,9 @@ class Mark(LogitsProcessor):
                 f"the model has {width} tokens, the records' tokenizer has {self._marks.vocabulary}; give the records of this model"
             )
         self._batch: Batch[Response] = Batch()
+        # What is on its way, marked or not, for the issuance log.
+        self._served: Batch[Serving] = Batch()
+        self._issued = self._marks.issued()
 
     def is_argmax_invariant(self) -> bool:
         """True: greedy requests are left alone. vLLM then calls after penalties and temperature, and not at all where all are greedy."""
@@ -83,11 +89,16 @@ class Mark(LogitsProcessor):
         """Takes up the requests that came, went or moved."""
         if batch_update is None:
             return
-        self._batch.update(
-            batch_update.removed,
-            [(row, self._begin(params, tokens)) for row, params, _, tokens in batch_update.added],
-            [(source, target, direction.name == "SWAP") for source, target, direction in batch_update.moved],
-        )
+        removed = list(batch_update.removed)
+        begun = [(row, *self._begin(params, prompt, tokens)) for row, params, prompt, tokens in batch_update.added]
+        moved = [(source, target, direction.name == "SWAP") for source, target, direction in batch_update.moved]
+        if self._issued is not None:
+            # A row whose place another takes has ended too.
+            for row in dict.fromkeys([*removed, *(row for row, _, _ in begun)]):
+                if (ended := self._served.rows.get(row)) is not None:
+                    self._issued.served(ended)
+            self._served.update(removed, [(row, serving) for row, _, serving in begun], moved)
+        self._batch.update(removed, [(row, response) for row, response, _ in begun], moved)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         """Chooses the marked requests' tokens and masks all others."""
@@ -98,18 +109,20 @@ class Mark(LogitsProcessor):
                 responses.append(response)
         return step(logits, rows, responses, self._marks.vocabulary)
 
-    def _begin(self, params: "SamplingParams", tokens: list[int]) -> Response | None:
-        """A response that begins, or goes on after it was preempted."""
+    def _begin(self, params: "SamplingParams", prompt: list[int] | None, tokens: list[int]) -> tuple[Response | None, Serving]:
+        """A response that begins, or goes on after it was preempted, and what is to be said of it when it ends."""
         try:
-            decision = self._marks.decide(_request(params))
+            request = _request(params)
+            decision = self._marks.decide(request)
         except RequestError as error:
             # It was checked when it came; raised here, it would end the engine and all other requests with it.
             log.error("a request is served without a mark: %s", error)
-            return None
+            return None, Serving(tokens, prompt, None, None, "its account is not known")
+        serving = Serving(tokens, prompt, request.account, decision.sampler and decision.sampler.record, decision.reason)
         if decision.sampler is None:
             log.debug("a request is served without a mark: %s", decision.reason)
-            return None
-        return Response(decision.sampler, tokens, Sampling(top_k=max(params.top_k, 0), top_p=params.top_p), params.seed)
+            return None, serving
+        return Response(decision.sampler, tokens, Sampling(top_k=max(params.top_k, 0), top_p=params.top_p), params.seed), serving
 
 
 def _follow(response: Response) -> bool:
@@ -122,4 +135,10 @@ def _follow(response: Response) -> bool:
 
 
 def _request(params: Any) -> Request:
-    return Request(account=account_of(params.extra_args), temperature=params.temperature)
+    return Request(
+        account=account_of(params.extra_args),
+        temperature=params.temperature,
+        structured=getattr(params, "structured_outputs", None) is not None,
+        tools=uses_tools(params.extra_args),
+        max_tokens=params.max_tokens,
+    )
