@@ -8,6 +8,7 @@ mod arrays;
 mod batch;
 mod desks;
 mod detector;
+mod distill;
 mod errors;
 mod files;
 mod keys;
@@ -42,6 +43,15 @@ mod _taggant {
     use super::sampler::Sampler;
     #[pymodule_export]
     use super::stream::Stream;
+
+    /// What `taggant.distill` shows.
+    #[pymodule]
+    mod _distill {
+        #[pymodule_export]
+        use crate::distill::{
+            AccountFinding, Finding, Findings, Outcome, Plan, Sequential, Test, WindowIndex,
+        };
+    }
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -11,7 +11,7 @@ use crate::tokens::token_ids;
 /// A row taken out of Python's hands.
 pub(crate) struct Row {
     number: usize,
-    tokens: Vec<u32>,
+    pub(crate) tokens: Vec<u32>,
     prompt: Option<Vec<u32>>,
 }
 
