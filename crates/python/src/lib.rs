@@ -17,6 +17,7 @@ mod record;
 mod report;
 mod rows;
 mod sampler;
+mod stats;
 mod stream;
 mod tokens;
 
@@ -50,6 +51,16 @@ mod _taggant {
         #[pymodule_export]
         use crate::distill::{
             AccountFinding, Finding, Findings, Outcome, Plan, Sequential, Test, WindowIndex,
+        };
+    }
+
+    /// What `taggant.stats` shows.
+    #[pymodule]
+    mod _stats {
+        #[pymodule_export]
+        use crate::stats::{
+            binomial_tail, bonferroni, detectable_effect, e_bh, fisher, gamma_tail, holm,
+            hypergeometric_tail, poisson_binomial_tail, power_at, uniformity, units_needed,
         };
     }
 
