@@ -20,6 +20,7 @@ mod sampler;
 mod stats;
 mod stream;
 mod tokens;
+mod twins;
 
 use pyo3::prelude::*;
 
@@ -61,6 +62,16 @@ mod _taggant {
         use crate::stats::{
             binomial_tail, bonferroni, detectable_effect, e_bh, fisher, gamma_tail, holm,
             hypergeometric_tail, poisson_binomial_tail, power_at, uniformity, units_needed,
+        };
+    }
+
+    /// What `taggant.twins` shows.
+    #[pymodule]
+    mod _twins {
+        #[pymodule_export]
+        use crate::twins::{
+            Finding, Findings, Plan, Sealed, TwinReport, TwinTest, batch_root, exchange_commitment,
+            seal, serve, twin_commitment,
         };
     }
 

@@ -12,7 +12,9 @@ use taggant_detector::power::{self, Effect, Goal};
 use taggant_detector::stats::{self, Law, PValue};
 
 use crate::errors::{Result, fault};
-use inputs::{Input, each};
+use inputs::each;
+
+pub(crate) use inputs::Input;
 
 /// log10 of P(X >= successes), X the number of successes in `trials` independent trials of probability `p`.
 ///

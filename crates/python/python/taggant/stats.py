@@ -6,7 +6,7 @@ may be a number, a list or a NumPy array, and the answer is then an array as wel
 >>> from taggant.stats import binomial_tail, holm, units_needed
 >>> log10_p = binomial_tail([60, 75, 90], 100, 0.5)     # heads of a hundred throws
 >>> log10_p.round(2).tolist(), holm(log10_p).round(2).tolist()
-([-1.55, -6.55, -16.86], [-1.55, -6.25, -16.39])
+([-1.55, -6.55, -16.81], [-1.55, -6.25, -16.34])
 >>> units_needed("gumbel", effect=0.02, alpha=1e-6, power=0.9)
 92525.0
 """

@@ -53,7 +53,7 @@ impl<T: Copy + std::fmt::Display> Input<T> {
     }
 
     /// All numbers, where a single one is not meant.
-    pub(super) fn list(self, what: &str) -> Result<Vec<T>> {
+    pub(crate) fn list(self, what: &str) -> Result<Vec<T>> {
         match self {
             Self::Many(all) => Ok(all),
             Self::One(only) => Err(fault(
