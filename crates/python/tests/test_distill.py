@@ -114,7 +114,9 @@ class Closed(unittest.TestCase):
         root = RootKey.from_bytes(bytes(32))
         campaign, keys = root.derive("2026-12/campaign/east"), [root.derive(f"2026-12/account/{name}") for name in range(6)]
         records = [Record("gumbel", 2, [campaign, key], tokenizer=DIGEST, vocabulary=VOCABULARY) for key in keys]
-        served = [list(answers(language(1), Sampler(record, [campaign, key]), 30, seed)) for seed, (record, key) in enumerate(zip(records, keys))]
+        served = [
+            list(answers(language(1), Sampler(record, [campaign, key]), 30, seed)) for seed, (record, key) in enumerate(zip(records, keys))
+        ]
         indexes = [WindowIndex(records[0], rows, role="account", campaign=campaign) for rows in served]
         test = Test.closed(records[0], role="account", campaign=campaign)
         test.suspect(served[4])
@@ -164,10 +166,22 @@ class Open(unittest.TestCase):
             return ids, np.take_along_axis(normal(logits), ids, axis=1)
 
         results = {}
-        for form, make in {"logits": lambda x: x, "log": normal, "half": lambda x: x.astype(np.float16), "padded": lambda x: np.pad(x, ((0, 0), (0, 20)), constant_values=-1e9)}.items():
+        for form, make in {
+            "logits": lambda x: x,
+            "log": normal,
+            "half": lambda x: x.astype(np.float16),
+            "padded": lambda x: np.pad(x, ((0, 0), (0, 20)), constant_values=-1e9),
+        }.items():
             [found] = distill.open(self.key, self.record, self.texts, map(make, self.student), map(make, self.base)).keys
             results[form] = (found.statistic, found.verdict, round(found.log10_p, 1))
-        [found] = distill.open(self.key, self.record, self.texts, [np.exp(normal(x)) for x in self.student], [np.exp(normal(x)) for x in self.base], kind="probabilities").keys
+        [found] = distill.open(
+            self.key,
+            self.record,
+            self.texts,
+            [np.exp(normal(x)) for x in self.student],
+            [np.exp(normal(x)) for x in self.base],
+            kind="probabilities",
+        ).keys
         results["probabilities"] = (found.statistic, found.verdict, round(found.log10_p, 1))
         self.assertEqual(results["logits"][:2], ("difference", "Detected"))
         self.assertEqual({results[form] for form in ("logits", "log", "probabilities", "padded")}, {results["logits"]}, results)
@@ -214,8 +228,12 @@ class Refused(unittest.TestCase):
         self.refused(taggant.MismatchError, "does not belong to this record", closed, west, record, [[1, 2, 3]])
         self.refused(taggant.MismatchError, "does not belong to this record", closed, key, record, [[1, 2, 3]], campaign=west)
         self.refused(TypeError, "of type str; give a Key, or a list of Keys", closed, "east.key", record, [[1, 2, 3]])
-        self.refused(taggant.ParameterError, "difference needs a reference", closed, key, record, [[1, 2, 3]], plan=Plan(statistic="difference"))
-        self.refused(taggant.ParameterError, "supervised statistic needs", closed, key, record, [[1, 2, 3]], plan=Plan(statistic="supervised"))
+        self.refused(
+            taggant.ParameterError, "difference needs a reference", closed, key, record, [[1, 2, 3]], plan=Plan(statistic="difference")
+        )
+        self.refused(
+            taggant.ParameterError, "supervised statistic needs", closed, key, record, [[1, 2, 3]], plan=Plan(statistic="supervised")
+        )
         self.refused(taggant.TokenError, "row 1: token id 999", closed, key, record, [[1, 2, 3], [1, 2, 999]])
         self.refused(taggant.FormatError, "rows are token ids, not rows", closed, key, record, [1, 2, 3])
         self.refused(taggant.ParameterError, "no rows; give the responses that were served", closed, key, record, [[1, 2, 3]], served=[])
@@ -250,7 +268,9 @@ class Refused(unittest.TestCase):
             ("position 2: probabilities come to 4.000", zeros + 1, {"kind": "probabilities"}),
         ):
             self.refused(taggant.LogitsError, message, test.probabilities, text, side, zeros, **more)
-        self.refused(taggant.ParameterError, "kind `odds` is none of logits, probabilities", test.probabilities, text, zeros, zeros, kind="odds")
+        self.refused(
+            taggant.ParameterError, "kind `odds` is none of logits, probabilities", test.probabilities, text, zeros, zeros, kind="odds"
+        )
         self.refused(taggant.ParameterError, "top_k is 0", test.probabilities, text, zeros, zeros, top_k=0)
         self.refused(taggant.LogitsError, "one of suspect and reference is a pair", test.probabilities, text, zeros, even)
         for message, pair, more in (
@@ -264,10 +284,14 @@ class Refused(unittest.TestCase):
             ("position 2: token 0 has 7; a probability is", (ids, zeros + 7), {"kind": "probabilities"}),
         ):
             self.refused(taggant.LogitsError, message, test.probabilities, text, pair, even, **more)
-        self.refused(taggant.TokenError, "position 2: token -1 is not in the vocabulary of 4", test.probabilities, text, (ids - 1, even[1]), even)
+        self.refused(
+            taggant.TokenError, "position 2: token -1 is not in the vocabulary of 4", test.probabilities, text, (ids - 1, even[1]), even
+        )
         self.refused(taggant.ParameterError, "an answer in a test of probabilities", test.suspect, [text])
         key = RootKey.from_bytes(bytes(32)).derive("2026-12/campaign/east")
-        self.refused(taggant.ParameterError, "the suspect has 1 texts, and there are more", distill.open, key, record, [text, text], [zeros])
+        self.refused(
+            taggant.ParameterError, "the suspect has 1 texts, and there are more", distill.open, key, record, [text, text], [zeros]
+        )
         self.refused(taggant.ParameterError, "has more than the 1 texts", distill.open, key, record, [text], [zeros, zeros])
         self.refused(taggant.LogitsError, "text 1: suspect: shape", distill.open, key, record, [text, text], [zeros, zeros[:1]])
 

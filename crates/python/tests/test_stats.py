@@ -40,7 +40,9 @@ class Tails(unittest.TestCase):
     def test_hypergeometric_and_poisson_binomial(self):
         for k, population, marked, draws in ((0, 10, 3, 4), (2, 10, 3, 4), (12, 60, 20, 15)):
             ways = sum(math.comb(marked, i) * math.comb(population - marked, draws - i) for i in range(k, min(marked, draws) + 1))
-            self.assertAlmostEqual(stats.hypergeometric_tail(k, population, marked, draws), log10(Fraction(ways, math.comb(population, draws))), places=9)
+            self.assertAlmostEqual(
+                stats.hypergeometric_tail(k, population, marked, draws), log10(Fraction(ways, math.comb(population, draws))), places=9
+            )
         same = np.full(50, 0.25)
         for k in (0, 10, 30, 50):
             self.assertAlmostEqual(stats.poisson_binomial_tail(k, same), stats.binomial_tail(k, 50, 0.25), places=9)

@@ -5,6 +5,8 @@ from typing import Any, Literal, Never, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arrow import GivesArray, GivesStream
+
 __version__: str
 __all__ = [
     "Check",
@@ -40,6 +42,7 @@ _Path: TypeAlias = str | PathLike[str]
 _Keys: TypeAlias = Key | Sequence[Key]
 _Tokens: TypeAlias = Sequence[int] | NDArray[np.integer[Any]]
 _Row: TypeAlias = _Tokens | Mapping[str, Any]
+_Rows: TypeAlias = Iterable[_Row] | GivesArray | GivesStream
 _Contexts: TypeAlias = Sequence[_Tokens] | NDArray[np.integer[Any]]
 _Logits: TypeAlias = NDArray[np.float32]
 _Verdict: TypeAlias = Literal["Detected", "NotDetected", "Inconclusive"]
@@ -264,11 +267,11 @@ class Stream:
     def follow(self, context: _Tokens) -> None: ...
     def __len__(self) -> int: ...
 
-def detect(key: _Keys, record: Record, rows: Iterable[_Row], *, alpha: float = 1e-6, tokenizer: str | None = None) -> Report: ...
+def detect(key: _Keys, record: Record, rows: _Rows, *, alpha: float = 1e-6, tokenizer: str | None = None) -> Report: ...
 def detect_each(
     keys: Sequence[Key],
     record: Record,
-    rows: Iterable[_Row],
+    rows: _Rows,
     *,
     campaign: Key | None = None,
     alpha: float = 1e-6,

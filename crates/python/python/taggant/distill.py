@@ -103,7 +103,8 @@ def open(
     for row in rows:
         own, other = next(numbers, end), None if others is None else next(others, end)
         if own is end or other is end:
-            raise ParameterError(f"the {'suspect' if own is end else 'reference'} has {count} texts, and there are more; one for each is needed")
+            side = "suspect" if own is end else "reference"
+            raise ParameterError(f"the {side} has {count} texts, and there are more; one for each is needed")
         try:
             test.probabilities(row, own, other, top_k=top_k, kind=kind)
         except _taggant.TaggantError as error:

@@ -4,7 +4,7 @@ from typing import Any, Literal, Never, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ._taggant import Check, Key, Record, _Row, _Tokens
+from ._taggant import Check, Key, Record, _Row, _Rows, _Tokens
 
 __all__ = ["AccountFinding", "Finding", "Findings", "Outcome", "Plan", "Sequential", "Test", "WindowIndex", "closed", "open"]
 
@@ -41,7 +41,7 @@ class Plan:
 
 @final
 class WindowIndex:
-    def __new__(cls, record: Record, rows: Iterable[_Row], *, role: _Role | None = None, campaign: Key | None = None) -> WindowIndex: ...
+    def __new__(cls, record: Record, rows: _Rows, *, role: _Role | None = None, campaign: Key | None = None) -> WindowIndex: ...
     def count(self, window: _Tokens) -> int: ...
     @property
     def rows(self) -> int: ...
@@ -191,8 +191,8 @@ class Test:
         reference: bool = False,
         tokenizer: str | None = None,
     ) -> Test: ...
-    def suspect(self, rows: Iterable[_Row]) -> None: ...
-    def reference(self, rows: Iterable[_Row]) -> None: ...
+    def suspect(self, rows: _Rows) -> None: ...
+    def reference(self, rows: _Rows) -> None: ...
     def probabilities(
         self, text: _Row, suspect: _Numbers, reference: _Numbers | None = None, *, top_k: int = 32, kind: _Kind | None = None
     ) -> None: ...
@@ -204,10 +204,10 @@ class Test:
 def closed(
     key: Key | Sequence[Key],
     record: Record,
-    answers: Iterable[_Row],
+    answers: _Rows,
     *,
-    served: Iterable[_Row] | WindowIndex | None = None,
-    reference: Iterable[_Row] | None = None,
+    served: _Rows | WindowIndex | None = None,
+    reference: _Rows | None = None,
     plan: Plan | None = None,
     campaign: Key | None = None,
     threads: int = 1,
@@ -220,7 +220,7 @@ def open(
     suspect: Iterable[_Numbers],
     reference: Iterable[_Numbers] | None = None,
     *,
-    served: Iterable[_Row] | WindowIndex | None = None,
+    served: _Rows | WindowIndex | None = None,
     plan: Plan | None = None,
     top_k: int = 32,
     kind: _Kind | None = None,
