@@ -286,7 +286,7 @@ impl Test {
             let test = self.take()?;
             test.findings(&leaves, served.map(|served| &served.index), threads, |_| ())
         })?;
-        Ok(Findings::new(&keys, found, self.open))
+        Ok(Findings::new(&keys, found, self.open)?)
     }
 
     /// What is found about accounts, once, each by its own key on the windows that it was served: the test is over then.

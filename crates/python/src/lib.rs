@@ -11,6 +11,7 @@ mod detector;
 mod distill;
 mod errors;
 mod files;
+mod interop;
 mod keys;
 mod many;
 mod record;
@@ -53,6 +54,13 @@ mod _taggant {
         use crate::distill::{
             AccountFinding, Finding, Findings, Outcome, Plan, Sequential, Test, WindowIndex,
         };
+    }
+
+    /// What `taggant.interop` shows.
+    #[pymodule]
+    mod _interop {
+        #[pymodule_export]
+        use crate::interop::{Scan, Tried, formats, scan};
     }
 
     /// What `taggant.stats` shows.

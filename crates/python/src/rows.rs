@@ -61,6 +61,14 @@ impl Row<'_> {
         }
     }
 
+    /// The row's ids and its prompt's, to keep.
+    pub(crate) fn parts(&self) -> (Vec<u32>, Option<Vec<u32>>) {
+        (
+            self.tokens.to_vec(),
+            self.prompt.as_deref().map(<[u32]>::to_vec),
+        )
+    }
+
     /// An error of this row.
     pub(crate) fn fault(&self, error: Error) -> Error {
         error.context(format_args!("row {}", self.number))

@@ -14,7 +14,7 @@ from test_docs import actual, described, public
 import taggant
 from taggant import _taggant
 
-MODULES = ["distill", "stats", "twins"]
+MODULES = ["distill", "interop", "stats", "twins"]
 
 
 def loaded(name: str) -> tuple[ModuleType, ModuleType, ast.Module]:

@@ -26,22 +26,26 @@ struct Facts {
 }
 
 impl Findings {
-    pub(super) fn new(keys: &[Bound<'_, Key>], found: distill::Findings, open: bool) -> Self {
+    pub(super) fn new(
+        keys: &[Bound<'_, Key>],
+        found: distill::Findings,
+        open: bool,
+    ) -> PyResult<Self> {
         let detected = found
             .keys
             .iter()
             .any(|finding| finding.verdict == Verdict::Detected);
-        let findings = keys.iter().zip(found.keys).filter_map(|(key, finding)| {
+        let findings = keys.iter().zip(found.keys).map(|(key, finding)| {
             let finding = Finding {
                 key: key.clone().unbind(),
                 outcomes: finding.outcomes,
                 adjusted: finding.adjusted.log10(),
                 verdict: finding.verdict,
             };
-            Py::new(key.py(), finding).ok()
+            Py::new(key.py(), finding)
         });
-        Self {
-            keys: findings.collect(),
+        Ok(Self {
+            keys: findings.collect::<PyResult<_>>()?,
             found: Facts {
                 mode: if open { "open" } else { "closed" },
                 rows: found.rows,
@@ -50,7 +54,7 @@ impl Findings {
                 sequential: found.sequential,
                 checks: found.checks,
             },
-        }
+        })
     }
 }
 
