@@ -9,7 +9,7 @@ use taggant_core::{Error, ErrorKind};
 use taggant_detector::{Response, Source};
 
 use crate::errors::{Fault, Result, fault, type_name};
-use crate::tokens::token_ids;
+use crate::tokens::{gives_arrow, token_ids};
 
 /// A row taken out of Python's hands.
 pub(crate) struct Row<'a> {
@@ -120,7 +120,7 @@ pub(crate) fn each_some<E: Into<Fault> + Send>(
 
 /// The chunks of an object that gives its rows away by the Arrow PyCapsule interface.
 fn arrow_chunks<'py>(rows: &Bound<'py, PyAny>) -> Result<Option<Bound<'py, PyAny>>> {
-    if !(rows.hasattr("__arrow_c_array__")? || rows.hasattr("__arrow_c_stream__")?) {
+    if !gives_arrow(rows)? {
         return Ok(None);
     }
     let reader = rows.py().import("taggant._arrow")?;

@@ -107,6 +107,33 @@ class Columns(unittest.TestCase):
         self.same(pd.Series(ROWS))
         self.same(pd.Series(ROWS, dtype=object)[1:], ROWS[1:])
 
+    def test_single_rows(self):
+        expected = detect(self.key, self.record, [{"tokens": ROWS[3], "prompt_tokens": ROWS[0]}])
+        arrays = [
+            pa.array,
+            pl.Series,
+            pd.Series,
+            lambda row: pa.array([9, *row, 9])[1:-1],
+            lambda row: pa.chunked_array([row[:2], row[2:]]),
+        ]
+        arrays += [lambda row, kind=kind: pa.array(row, type=kind) for kind in TYPES]
+        for make in arrays:
+            found = detect(self.key, self.record, [{"tokens": make(ROWS[3]), "prompt_tokens": make(ROWS[0])}])
+            self.assertEqual((found.units, found.score), (expected.units, expected.score))
+        self.assertEqual(distill.WindowIndex(self.record, [[1, 2, 3]]).count(pl.Series([1, 2])), 1)
+        one, detector = pl.Series(ROWS), taggant.Detector(self.key, self.record)
+        for row in one:
+            detector.row(row)
+        self.assertEqual(detector.pooled().score, detect(self.key, self.record, one).score)
+
+    def test_texts_of_an_open_test(self):
+        table = pa.table({"tokens": ROWS[2:], "prompt_tokens": pa.array([[1, 2], None, []], type=pa.list_(pa.int64()))})
+        logits = [np.random.default_rng(len(row)).normal(size=(len(row), 1000)) for row in ROWS[2:]]
+        rows = table.to_pylist()
+        found = [distill.open(self.key, self.record, what, logits).keys[0] for what in (table, pl.from_arrow(table), rows)]
+        self.assertEqual({(finding.units, finding.log10_p) for finding in found}, {(found[2].units, found[2].log10_p)})
+        self.assertEqual(distill.open(self.key, self.record, table["tokens"], logits).rows, 3)
+
     def test_what_has_32_bits_stays_where_it_is(self):
         for kind in (pa.uint32(), pa.int32()):
             array = pa.array(ROWS, type=pa.list_(kind))[2:]
@@ -189,6 +216,17 @@ class Refused(unittest.TestCase):
                 pa.array([[1, 2**32]], type=pa.list_(kind)),
             )
         self.refused(taggant.TokenError, "^row 1: token id 1000 .*vocabulary", pa.array([[1], [1000, 2, 3]], type=pa.list_(pa.uint32())))
+
+    def test_ids_of_single_rows(self):
+        for message, row in {
+            "^row 0: null at position 1$": pa.array([1, None]),
+            "^row 0: null at position 2$": pl.Series([1, 2, None]),
+            "^row 0: token id -1 is not .* at position 3$": pa.chunked_array([[1, 2], [3, -1]]),
+            "^row 0: token id 4294967296 is not from 0 to 4294967295, at position 0$": pa.array([2**32]),
+            "^row 0: the Arrow format `g`; token ids are integers": pl.Series([1.5]),
+            "^row 0: the Arrow format": pl.Series([[1, 2]]),
+        }.items():
+            self.refused(taggant.TokenError, message, [row])
 
     def test_other_columns(self):
         for message, rows in {

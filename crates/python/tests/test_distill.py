@@ -207,6 +207,13 @@ class Open(unittest.TestCase):
         same = distill.open(self.key, self.record, self.texts, self.base, self.base)
         self.assertEqual((same.keys[0].verdict, same.keys[0].units), ("NotDetected", 0))
 
+    def test_the_lock_is_not_held(self):
+        key, record, _ = sampler(vocabulary=30_000)
+        logits = np.random.default_rng(4).normal(size=(300, 30_000)).astype(np.float32)
+        text = np.random.default_rng(5).integers(30_000, size=300)
+        ticks, seconds = ticks_during(lambda: distill.open(key, record, [text], [logits], [logits]))
+        self.assertGreater(ticks, 8, f"{ticks} turns in {seconds:.3f} s")
+
 
 class Refused(unittest.TestCase):
     def refused(self, error: type[Exception], message: str, call, *args, **options):

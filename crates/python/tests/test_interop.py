@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from support import ROOT
+from test_runtime import ticks_during
 
 import taggant
 from taggant import interop, stats
@@ -65,6 +66,12 @@ class Scans(unittest.TestCase):
         self.assertRegex(other.error, "is not below 100, the vocabulary")
         with self.assertRaisesRegex(taggant.ParameterError, "no key could be tried: .*; check the tokenizer and `vocabulary`"):
             interop.scan(keys[1:], rows)
+
+    def test_the_lock_is_not_held(self):
+        rows = np.random.default_rng(6).integers(4096, size=(50, 2000))
+        keys = [{"key": key, "context_width": 4} for key in range(40)]
+        ticks, seconds = ticks_during(lambda: interop.scan(keys, rows, formats=["vllm-gumbel"]))
+        self.assertGreater(ticks, 8, f"{ticks} turns in {seconds:.3f} s")
 
     def test_keys_are_not_shown(self):
         secret = 987654321987654321

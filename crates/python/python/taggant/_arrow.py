@@ -95,25 +95,75 @@ class Lists(NamedTuple):
 
 def chunks(rows: Any) -> Iterator[tuple[Lists, Lists | None]] | None:
     """The rows of a column of lists, or of the columns `tokens` and `prompt_tokens` of a table; None if `rows` cannot be given away."""
+    arrays = _arrays(rows)
+    return None if arrays is None else _chunks(arrays)
+
+
+def _chunks(arrays: Iterator[tuple[Schema, Array, Any]]) -> Iterator[tuple[Lists, Lists | None]]:
+    count = 0
+    for schema, array, owner in arrays:
+        yield _rows(schema, array, owner, count)
+        count += array.length
+
+
+def each(rows: Any) -> Iterator[Any]:
+    """The same rows one by one, as whatever takes a row does; `rows` may also be anything else that holds rows."""
+    found = chunks(rows) if hasattr(rows, "__arrow_c_array__") or hasattr(rows, "__arrow_c_stream__") else None
+    if found is None:
+        yield from rows
+        return
+    for tokens, prompts in found:
+        for place in range(len(tokens.starts)):
+            row = {"tokens": tokens.values[tokens.starts[place] : tokens.ends[place]]}
+            if prompts is not None and prompts.valid[place]:
+                row["prompt_tokens"] = prompts.values[prompts.starts[place] : prompts.ends[place]]
+            yield row
+
+
+def ids(what: str, row: Any) -> NDArray[np.uint32] | None:
+    """The token ids in a column of integers, which errors call `what`; None if `row` cannot be given away."""
+    arrays = _arrays(row)
+    if arrays is None:
+        return None
+    parts, count = [np.zeros(0, np.uint32)], 0
+    for schema, array, owner in arrays:
+        if schema.format not in DTYPES or schema.dictionary:
+            raise TokenError(f"{what}: the Arrow format `{schema.format.decode(errors='replace')}`; token ids are integers")
+        inside = range(array.offset, array.offset + array.length)
+        missing = ~_valid(array, owner, inside)
+        if missing.any():
+            raise TokenError(f"{what}: null at position {count + int(np.argmax(missing))}")
+        if array.length:
+            values = _view(array.buffers[1], DTYPES[schema.format], inside.stop, owner)[inside.start :]
+            wrong = (values < 0) | (values > MOST)
+            if wrong.any():
+                place = int(np.argmax(wrong))
+                raise TokenError(f"{what}: {_out_of_range(int(values[place]))} at position {count + place}")
+            parts.append(values.astype(np.uint32))
+        count += array.length
+    return np.concatenate(parts)
+
+
+def _arrays(value: Any) -> Iterator[tuple[Schema, Array, Any]] | None:
+    """The arrays of a column or table, each with its type and with what must stay for as long as it is looked at."""
     try:
-        if hasattr(rows, "__arrow_c_array__"):
-            return _array(*rows.__arrow_c_array__())
-        return _stream(rows.__arrow_c_stream__())
+        if hasattr(value, "__arrow_c_array__"):
+            return _one(*value.__arrow_c_array__())
+        return _stream(value.__arrow_c_stream__())
     except ImportError:
         # pandas exports by pyarrow only; without it a series is a sequence like any other.
         return None
 
 
-def _array(schema: Any, array: Any) -> Iterator[tuple[Lists, Lists | None]]:
+def _one(schema: Any, array: Any) -> Iterator[tuple[Schema, Array, Any]]:
     # A capsule gives back what it holds when it goes.
-    yield _rows(
-        Schema.from_address(_pointer(schema, b"arrow_schema")), Array.from_address(_pointer(array, b"arrow_array")), (schema, array), 0
-    )
+    owner = (schema, array)
+    yield Schema.from_address(_pointer(schema, b"arrow_schema")), Array.from_address(_pointer(array, b"arrow_array")), owner
 
 
-def _stream(capsule: Any) -> Iterator[tuple[Lists, Lists | None]]:
+def _stream(capsule: Any) -> Iterator[tuple[Schema, Array, Any]]:
     stream = Stream.from_address(_pointer(capsule, b"arrow_array_stream"))
-    schema, count = Owned(Schema), 0
+    schema = Owned(Schema)
     _must(stream, stream.get_schema(ctypes.byref(stream), ctypes.byref(schema.struct)))
     while True:
         array = Owned(Array)
@@ -121,8 +171,7 @@ def _stream(capsule: Any) -> Iterator[tuple[Lists, Lists | None]]:
         if not array.struct.release:
             return
         # The capsule as well: a chunk may rest on its stream.
-        yield _rows(schema.struct, array.struct, (capsule, schema, array), count)
-        count += array.struct.length
+        yield schema.struct, array.struct, (capsule, schema, array)
 
 
 def _must(stream: Stream, code: int):
@@ -151,6 +200,7 @@ def _rows(schema: Schema, array: Array, owner: Any, first: int) -> tuple[Lists, 
     return column(b"tokens", False), column(b"prompt_tokens", True) if b"prompt_tokens" in columns else None
 
 
+MOST = 2**32 - 1
 DTYPES = {b"c": "i1", b"C": "u1", b"s": "i2", b"S": "u2", b"i": "i4", b"I": "u4", b"l": "i8", b"L": "u8"}
 
 
@@ -211,15 +261,14 @@ class _Places(NamedTuple):
         """The values as token ids, where they lie if they have 32 bits."""
         if values.dtype == np.uint32:
             return values
-        limit = np.iinfo(np.uint32).max
-        if len(values) and (int(values.min()) < 0 or int(values.max()) > limit):
-            self.refuse((values < 0) | (values > limit), lambda place: self.out_of_range(int(values[place])))
+        if len(values) and (int(values.min()) < 0 or int(values.max()) > MOST):
+            self.refuse((values < 0) | (values > MOST), lambda place: _out_of_range(int(values[place])))
         return values.view(np.uint32) if values.dtype == np.int32 else values.astype(np.uint32)
 
-    @staticmethod
-    def out_of_range(id: int) -> str:
-        hint = "; a negative id stands for padding or for a token that was not sampled yet: leave it out" if id < 0 else ""
-        return f"token id {id} is not from 0 to {2**32 - 1}{hint},"
+
+def _out_of_range(id: int) -> str:
+    hint = "; a negative id stands for padding or for a token that was not sampled yet: leave it out" if id < 0 else ""
+    return f"token id {id} is not from 0 to {MOST}{hint},"
 
 
 def _all_there(valid: NDArray[np.bool_], first: int, what: str):

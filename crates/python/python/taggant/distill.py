@@ -94,13 +94,16 @@ def open(
     >>> open(key, record, texts, suspect=logits[0], reference=logits[1]).keys[0].statistic
     'difference'
     """
+    # NumPy, which it needs, is loaded no sooner than there are arrays.
+    from ._arrow import each
+
     campaign = _campaign(key, record, campaign)
     if served is not None and not isinstance(served, WindowIndex):
         served = WindowIndex(record, served, campaign=campaign)
     test = Test.open(record, plan, campaign=campaign, reference=reference is not None, tokenizer=tokenizer)
-    rows, numbers, others = iter(texts), iter(suspect), None if reference is None else iter(reference)
+    numbers, others = iter(suspect), None if reference is None else iter(reference)
     count, end = 0, object()
-    for row in rows:
+    for row in each(texts):
         own, other = next(numbers, end), None if others is None else next(others, end)
         if own is end or other is end:
             side = "suspect" if own is end else "reference"
