@@ -9,7 +9,7 @@ from support import DIGEST, sampler
 from test_runtime import ticks_during
 
 import taggant
-from taggant import Key, Record, RootKey, Sampler, detect_each, distill
+from taggant import Record, RootKey, Sampler, detect_each, distill, stats
 from taggant.distill import Plan, Test, WindowIndex, closed
 
 VOCABULARY = 300
@@ -125,6 +125,20 @@ class Closed(unittest.TestCase):
         self.assertEqual({finding.statistic for finding in found}, {"supervised"})
         # The campaign's layer shows in all of them; the key itself says whose windows are whose.
         self.assertTrue(closed(campaign, records[0], served[4]).detected)
+
+    def test_p_values_are_uniform_over_keys(self):
+        # Null: a key that was drawn without regard to the text. 400 keys, marked text, Kolmogorov-Smirnov, alpha 1e-6, seeds 13 and 14.
+        for scheme in ("gumbel", "tournament", "greenlist"):
+            _, record, choose = sampler(scheme, vocabulary=VOCABULARY)
+            root = RootKey.from_bytes(bytes([5] * 32))
+            keys = [root.derive(f"2026-12/campaign/{number}") for number in range(400)]
+            rows, reference = list(answers(language(1), choose, 20, 13)), list(answers(language(1), None, 20, 14))
+            for statistic in ("plain", "supervised", "difference"):
+                found = closed(keys, record, rows, served=rows[:10], reference=reference, plan=Plan(statistic=statistic)).keys
+                near = [10 ** finding.outcomes[0].log10_p_near for finding in found]
+                with self.subTest(scheme, statistic=statistic):
+                    self.assertEqual({finding.statistic for finding in found}, {statistic})
+                    self.assertGreater(stats.uniformity(near), 1e-6)
 
     def test_another_tokenizer_is_inconclusive(self):
         key, record, choose = sampler(vocabulary=VOCABULARY)
