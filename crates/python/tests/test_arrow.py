@@ -260,6 +260,15 @@ class Refused(unittest.TestCase):
 
         self.refused(ValueError, "PyCapsule_GetPointer", Impostor())
 
+        class Twice:
+            given = pa.array([[1, 2, 3]]).__arrow_c_array__()
+
+            def __arrow_c_array__(self, requested: object = None) -> tuple[Any, Any]:
+                return self.given
+
+        pa.array(Twice())
+        self.refused(taggant.FormatError, "given away already", Twice())
+
 
 if __name__ == "__main__":
     unittest.main()

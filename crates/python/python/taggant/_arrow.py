@@ -158,7 +158,10 @@ def _arrays(value: Any) -> Iterator[tuple[Schema, Array, Any]] | None:
 def _one(schema: Any, array: Any) -> Iterator[tuple[Schema, Array, Any]]:
     # A capsule gives back what it holds when it goes.
     owner = (schema, array)
-    yield Schema.from_address(_pointer(schema, b"arrow_schema")), Array.from_address(_pointer(array, b"arrow_array")), owner
+    kind, items = Schema.from_address(_pointer(schema, b"arrow_schema")), Array.from_address(_pointer(array, b"arrow_array"))
+    if not (kind.release and items.release):
+        raise FormatError("an Arrow array that was given away already")
+    yield kind, items, owner
 
 
 def _stream(capsule: Any) -> Iterator[tuple[Schema, Array, Any]]:
@@ -195,6 +198,8 @@ def _rows(schema: Schema, array: Array, owner: Any, first: int) -> tuple[Lists, 
         place, shown = columns[name], "" if name == b"tokens" else f", {name.decode()}"
         child, values = schema.children[place].contents, array.children[place].contents
         inside = range(whole.start + values.offset, whole.stop + values.offset)
+        if whole.stop > values.length:
+            raise FormatError(f"a table of {whole.stop} rows with a column of {values.length}; its producer is at fault")
         return _lists(child, values, owner, inside, first, shown, optional)
 
     return column(b"tokens", False), column(b"prompt_tokens", True) if b"prompt_tokens" in columns else None
