@@ -19,8 +19,11 @@ const MAX_TRUST: u64 = 1 << 24;
 /// One check of a case: its `code` (SPEC.md §9.2 of the evidence formats), `status` ("PASS", "FAIL" or "NOT CHECKED") and `detail`.
 #[pyclass(frozen, get_all, module = "taggant")]
 pub(crate) struct CaseCheck {
+    /// The check's code, which does not change.
     code: &'static str,
+    /// "PASS", "FAIL" or "NOT CHECKED".
     status: &'static str,
+    /// What it rests on, or what is wrong: files, values and limits.
     detail: String,
 }
 
@@ -65,10 +68,15 @@ pub(crate) fn verify_case(
 /// What checking an issuance log showed: how many `lines`, `exchanges` and `marks` it has, the `head` (hash of its last line), and the `fault`, or None.
 #[pyclass(frozen, get_all, module = "taggant")]
 pub(crate) struct LogReport {
+    /// Lines that hold.
     lines: u64,
+    /// Exchanges among them.
     exchanges: u64,
+    /// Marks that were in use.
     marks: u64,
+    /// The hash of the last line that holds.
     head: String,
+    /// The first line that does not, and why; None for a log that holds.
     fault: Option<String>,
 }
 

@@ -14,7 +14,8 @@ use crate::rows::{Row, each_some};
 ///
 /// `key` is a Key, or a list with the campaign key and perhaps the account key of the record. A row is a list or NumPy array of token
 /// ids, or a dict with `tokens` and perhaps `prompt_tokens`, as in the command's JSONL: windows that occur in the prompt are then left
-/// out. `tokenizer` is the digest of the tokenizer that the ids belong to, if you know it.
+/// out. `rows` may also be an Arrow column of lists, or a table with these columns, of pyarrow, polars or pandas: it is read where it
+/// lies. `tokenizer` is the digest of the tokenizer that the ids belong to, if you know it.
 ///
 /// >>> key = RootKey.from_bytes(bytes(32)).derive("2026-12/campaign/east")
 /// >>> record = Record("gumbel", 2, key, tokenizer="00" * 32, vocabulary=50_000)
@@ -45,7 +46,7 @@ pub(crate) fn detect(
 
 fn score_all(
     detector: &mut taggant_detector::Detector,
-    rows: &[Row],
+    rows: &[Row<'_>],
     tokenizer: Option<[u8; 32]>,
 ) -> taggant_core::Result<()> {
     for row in rows {

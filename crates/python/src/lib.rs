@@ -9,8 +9,10 @@ mod batch;
 mod cases;
 mod desks;
 mod detector;
+mod distill;
 mod errors;
 mod files;
+mod interop;
 mod issuance;
 mod keys;
 mod many;
@@ -19,8 +21,10 @@ mod record;
 mod report;
 mod rows;
 mod sampler;
+mod stats;
 mod stream;
 mod tokens;
+mod twins;
 
 use pyo3::prelude::*;
 
@@ -51,6 +55,42 @@ mod _taggant {
     use super::sampler::Sampler;
     #[pymodule_export]
     use super::stream::Stream;
+
+    /// What `taggant.distill` shows.
+    #[pymodule]
+    mod _distill {
+        #[pymodule_export]
+        use crate::distill::{
+            AccountFinding, Finding, Findings, Outcome, Plan, Sequential, Test, WindowIndex,
+        };
+    }
+
+    /// What `taggant.interop` shows.
+    #[pymodule]
+    mod _interop {
+        #[pymodule_export]
+        use crate::interop::{Scan, Tried, formats, scan};
+    }
+
+    /// What `taggant.stats` shows.
+    #[pymodule]
+    mod _stats {
+        #[pymodule_export]
+        use crate::stats::{
+            binomial_tail, bonferroni, detectable_effect, e_bh, fisher, gamma_tail, holm,
+            hypergeometric_tail, poisson_binomial_tail, power_at, uniformity, units_needed,
+        };
+    }
+
+    /// What `taggant.twins` shows.
+    #[pymodule]
+    mod _twins {
+        #[pymodule_export]
+        use crate::twins::{
+            Finding, Findings, Plan, Sealed, TwinReport, TwinTest, batch_root, exchange_commitment,
+            seal, serve, twin_commitment,
+        };
+    }
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

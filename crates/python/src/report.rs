@@ -110,14 +110,7 @@ impl Report {
     /// Every check that the verdict rests on, made or not, in the order they are made.
     #[getter]
     fn checks(&self) -> Vec<Check> {
-        let checks = self.report.checks().into_iter();
-        checks
-            .map(|check| Check {
-                name: check.name,
-                status: check.status.name(),
-                detail: check.status.detail().to_owned(),
-            })
-            .collect()
+        self.report.checks().iter().map(Check::of).collect()
     }
 
     /// The report as a dict, by the names that `taggant detect --json` uses.
@@ -187,6 +180,16 @@ pub(crate) struct Check {
     status: &'static str,
     /// The result, or why there is none.
     detail: String,
+}
+
+impl Check {
+    pub(crate) fn of(check: &taggant_detector::Check) -> Self {
+        Self {
+            name: check.name,
+            status: check.status.name(),
+            detail: check.status.detail().to_owned(),
+        }
+    }
 }
 
 #[pymethods]

@@ -4,7 +4,7 @@ use numpy::{
     PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PySequence, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyList, PySequence, PyString, PyTuple};
 use taggant_core::ErrorKind;
 
 use crate::errors::{Fault, Result, fault, type_name};
@@ -23,10 +23,24 @@ pub(crate) fn token_ids(what: &str, value: &Bound<'_, PyAny>) -> Result<Vec<u32>
             format!("{what}: text, not token ids; encode it with the tokenizer that was marked"),
         ));
     }
+    // Asking after an attribute that is not there costs more than a short list does.
+    let sequence = value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>();
+    if !sequence && gives_arrow(value)? {
+        let reader = value.py().import("taggant._arrow")?;
+        let ids = reader.call_method1("ids", (what, value))?;
+        if let Ok(ids) = ids.cast::<PyUntypedArray>() {
+            return from_array(what, ids);
+        }
+    }
     match value.extract::<Vec<u32>>() {
         Ok(ids) => Ok(ids),
         Err(_) => Err(named(what, value)),
     }
+}
+
+/// Whether a value gives what it holds away by the Arrow PyCapsule interface.
+pub(crate) fn gives_arrow(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(value.hasattr("__arrow_c_array__")? || value.hasattr("__arrow_c_stream__")?)
 }
 
 /// What is wrong with a value that is no list of ids.

@@ -52,7 +52,9 @@ class Stubs(unittest.TestCase):
         self.assertEqual(public(taggant.__all__), public(vars(_taggant)))
         self.assertEqual(taggant.__all__, sorted(taggant.__all__))
         [listed] = [node for node in self.tree.body if isinstance(node, ast.Assign)]
-        self.assertEqual(ast.literal_eval(listed.value), sorted(_taggant.__all__))
+        # The modules inside have stubs of their own (test_modules.py).
+        own = [name for name in _taggant.__all__ if not inspect.ismodule(getattr(_taggant, name))]
+        self.assertEqual(ast.literal_eval(listed.value), sorted(own))
         self.assertTrue(STUB.with_name("py.typed").exists())
 
     def test_functions(self):

@@ -16,6 +16,10 @@ and the token after it is an independent draw. The p-value needs no model of the
 
 A row is a list or NumPy array of token ids, or a dict with ``tokens`` and ``prompt_tokens`` as in the command's JSONL. `Detector` takes
 rows as they come and answers for each; `detect_each` holds one pool against many keys, which is how accounts are told apart.
+Wherever rows are taken, a column of lists will do, or a table with those columns, of pyarrow, polars or pandas.
+
+Whether a model was trained on marked text is another question: `taggant.distill` asks it of answers and of probabilities. `taggant.twins`
+picks and seals which draft is served, `taggant.stats` has the tails and the plans.
 
 Marks are made where tokens are chosen. A `Sampler` applies temperature and truncation, then the mark:
 

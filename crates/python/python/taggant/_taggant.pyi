@@ -5,6 +5,8 @@ from typing import Any, Literal, Never, TypeAlias, final, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arrow import GivesArray, GivesStream
+
 __version__: str
 __all__ = [
     "CaseCheck",
@@ -46,6 +48,7 @@ _Path: TypeAlias = str | PathLike[str]
 _Keys: TypeAlias = Key | Sequence[Key]
 _Tokens: TypeAlias = Sequence[int] | NDArray[np.integer[Any]]
 _Row: TypeAlias = _Tokens | Mapping[str, Any]
+_Rows: TypeAlias = Iterable[_Row] | GivesArray | GivesStream
 _Contexts: TypeAlias = Sequence[_Tokens] | NDArray[np.integer[Any]]
 _Logits: TypeAlias = NDArray[np.float32]
 _Verdict: TypeAlias = Literal["Detected", "NotDetected", "Inconclusive"]
@@ -326,11 +329,11 @@ class Page:
         min_p: float = 0.0,
     ) -> _Logits: ...
 
-def detect(key: _Keys, record: Record, rows: Iterable[_Row], *, alpha: float = 1e-6, tokenizer: str | None = None) -> Report: ...
+def detect(key: _Keys, record: Record, rows: _Rows, *, alpha: float = 1e-6, tokenizer: str | None = None) -> Report: ...
 def detect_each(
     keys: Sequence[Key],
     record: Record,
-    rows: Iterable[_Row],
+    rows: _Rows,
     *,
     campaign: Key | None = None,
     alpha: float = 1e-6,

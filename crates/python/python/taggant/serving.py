@@ -78,9 +78,18 @@ class Decision(NamedTuple):
 class Marks:
     """Marks by name. Samplers are made as requests come, so what is held does not grow with use."""
 
-    def __init__(self, marks: Mapping[str, tuple[Record, Sequence[Key]]], default: str | None = None, unmarked: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        marks: Mapping[str, tuple[Record, Sequence[Key]]],
+        default: str | None = None,
+        unmarked: Iterable[str] = (),
+        rules: Sequence[Rule] = (),
+        log: Callable[[], Issued] | None = None,
+    ) -> None:
         self._marks = {name: (record, list(keys)) for name, (record, keys) in marks.items()}
-        self._default, self._unmarked = default, frozenset(unmarked)
+        self._default, self._unmarked, self._rules = default, frozenset(unmarked), tuple(rules)
+        self._log = log
+        self._issued: Issued | None = None
         if not self._marks:
             raise ParameterError("no marks; name at least one record with its keys")
         if both := self._unmarked & set(self._marks):
