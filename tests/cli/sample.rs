@@ -173,13 +173,17 @@ fn the_samples_report_is_written_again() {
     ] {
         assert!(page.contains(part), "{part}");
     }
-    // What a person must write is open, so it is no final report; the other suspect's says that nothing was found.
+    // What a person must write is open, so it is no final report; the other suspect's says why it decides nothing.
     let said =
         desk.bad("case report case --trust trust.json --notes notes.json --final --out final");
     assert!(said.contains("disclosure.qualifications is open"), "{said}");
     desk.good("case report case --trust trust.json --suspect s2 --out other");
     let other: Value = desk.read("other/report.json").parse().unwrap();
-    assert_eq!(other["finding"]["outcome"], "no-support", "{other:#}");
+    // Fewer units came than the plan counts on, so that nothing was found is no answer either.
+    let outcome = other["finding"]["outcome"]["inconclusive"]
+        .as_str()
+        .unwrap();
+    assert!(outcome.contains("the plan counts on 3600"), "{outcome}");
     let said = desk.bad("case report case --trust trust.json --suspect s3 --out final");
     assert!(said.contains("no suspect `s3`"), "{said}");
     // And a bundle that does not hold has none.
@@ -341,8 +345,8 @@ fn tools_of_any_system_check_the_sample() {
         "{}",
         String::from_utf8_lossy(&ran.stderr)
     );
-    // Two tokens for commitment, plan, seals, transcript and reveal, three envelopes with four signatures, one list.
-    assert_eq!(checks.len(), 10 + 4 + 1, "{checks:?}");
+    // Two tokens for commitment, plan, the plan that was given up, seals, transcript and reveal, three envelopes with four signatures, one list.
+    assert_eq!(checks.len(), 12 + 4 + 1, "{checks:?}");
     for check in &checks {
         let ran = bash(check);
         assert!(

@@ -25,3 +25,11 @@ def write(
     path = folder / "marks.toml"
     path.write_text("\n".join(lines) + "\n")
     return path, marks
+
+
+def with_log(path: Path) -> Path:
+    """Adds an issuance log to a file of marks; gives the log's path."""
+    RootKey.from_bytes(bytes(32)).derive("e/pseudonym/all").save(path.parent / "pseudonyms.key")
+    with path.open("a") as file:
+        file.write('[log]\npath = "issuance.jsonl"\npseudonyms = "pseudonyms.key"\n')
+    return path.parent / "issuance.jsonl"

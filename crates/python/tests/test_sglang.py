@@ -5,6 +5,7 @@ sampler.py of 0.5.23, around the real `CustomLogitProcessor`. TAGGANT_SGLANG may
 (engines.sh makes one). """
 
 import gc
+import json
 import os
 import sys
 import tempfile
@@ -19,8 +20,8 @@ import marks as files
 import numpy as np
 
 import taggant
-from taggant import Detector, detect
-from taggant.serving import VARIABLE
+from taggant import Detector, detect, verify_log
+from taggant.serving import VARIABLE, Marks
 
 if folder := os.environ.get("TAGGANT_SGLANG"):
     sys.path.insert(0, folder)
@@ -132,6 +133,22 @@ class Served(unittest.TestCase):
                                 self.assertLess(self.evidence(account, tokens), -6)
                             else:
                                 self.assertGreater(self.evidence(account, tokens), -4)
+
+    def test_what_is_served_is_written_down(self):
+        """A line for each response when SGLang lets go of its request, with all its tokens."""
+        log = files.with_log(Path(os.environ[VARIABLE]))
+        for overlap in (False, True):
+            requests = [Request([50 + row, 7], fields(name)) for row, name in enumerate(["east", "west", None])]
+            texts = Played(overlap).run(requests, 30)
+            kept = [len(request.output_ids) for request in requests]
+            del requests
+        Marks.served().issued().close()
+        self.assertIsNone(verify_log(log).fault)
+        lines = [json.loads(line)["exchange"] for line in log.read_text().splitlines()[1:]]
+        self.assertEqual(len(lines), 6)
+        self.assertEqual(sorted(len(line["response"]["tokens"]) for line in lines[3:]), kept)
+        self.assertEqual([line["response"]["tokens"] for line in lines[3:]].count(texts[0][: kept[0]]), 1)
+        self.assertEqual([line.get("unmarked") for line in lines].count(None), 4)
 
     def test_the_late_report_costs_nothing(self):
         """One step late or at once: the same logits, the same generator, the same tokens."""

@@ -1,5 +1,6 @@
 """Marks under vLLM: its own batch and sampler always, its engine with SmolLM2 where TAGGANT_MODEL names a folder that unpack.py made."""
 
+import json
 import os
 import random
 import tempfile
@@ -202,6 +203,37 @@ class Batches(Served):
                             self.assertLess(max(map(max, rows)), VOCABULARY)
                         else:
                             self.assertGreater(self.evidence(account, rows), -4)
+
+    def test_what_is_served_is_written_down(self):
+        """Every response that left the batch has a line, marked or not and why; one that was preempted has two."""
+        with tempfile.TemporaryDirectory() as folder:
+            path, _ = files.write(Path(folder), VOCABULARY)
+            log = files.with_log(path)
+            with mock.patch.dict(os.environ, {VARIABLE: str(path)}):
+                engine = Engine()
+            requests = [engine.add(asked(name, temperature=heat)) for name, heat in (("east", 0.9), ("internal", 0.9), (None, 0.9), ("west", 0.0))]
+            engine.refresh()
+            for step in range(20):
+                engine.step(logits(len(engine.requests), step))
+            preempted = requests[0]
+            engine.remove(preempted)
+            engine.refresh()
+            engine.put(preempted)
+            engine.refresh()
+            engine.step(logits(len(engine.requests), 20))
+            for request in requests:
+                engine.remove(request)
+            engine.refresh()
+            engine.mark._issued.close()
+            self.assertIsNone(taggant.verify_log(log).fault)
+            lines = [json.loads(line)["exchange"] for line in log.read_text().splitlines()[1:]]
+            self.assertEqual(sorted(len(line["response"]["tokens"]) for line in lines), [20, 21, 21, 21, 21])
+            said = sorted((line.get("unmarked", "marked"), line["response"]["tokens"] == requests[0].output_token_ids) for line in lines)
+            greedy = "temperature 0 leaves no choice to mark"
+            self.assertEqual([reason for reason, _ in said], ["a request that names no account is not marked", "account internal is not marked", "marked", "marked", greedy])
+            self.assertEqual(sum(own for _, own in said), 1)
+            self.assertTrue(all(len(line["prompt"]["tokens"]) == 3 for line in lines))
+            self.assertEqual(sum("account" in line for line in lines), 4)
 
     def test_tokens_that_are_fetched_late_change_nothing(self):
         self.assertEqual(self.write(False), self.write(True))

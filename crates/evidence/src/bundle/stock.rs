@@ -3,7 +3,7 @@
 use taggant_core::{Error, ErrorKind, Result};
 
 use super::folder::Folder;
-use super::{MANIFEST, MAX_BYTES, PLAN, SUMS, TRANSCRIPT};
+use super::{MANIFEST, MAX_BYTES, PLAN, REGISTER, SUMS, TRANSCRIPT};
 use crate::dsse::Envelope;
 use crate::signing::SigningKey;
 
@@ -27,7 +27,7 @@ pub fn stock_lines(folder: &Folder, signers: &[SigningKey]) -> Result<String> {
         }
     }
     text += "\nSignatures (openssl 3 or later):\n\n";
-    for name in [PLAN, TRANSCRIPT]
+    for name in [PLAN, REGISTER, TRANSCRIPT]
         .into_iter()
         .filter(|name| folder.has(name))
     {

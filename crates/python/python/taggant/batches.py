@@ -87,17 +87,23 @@ class Batch(Generic[T]):
     def __init__(self) -> None:
         self.rows: dict[int, T] = {}
 
-    def update(self, removed: Iterable[int], added: Iterable[tuple[int, T | None]], moved: Iterable[tuple[int, int, bool]]) -> None:
-        """Applies one step's changes in the order that engines mean: removed, added, moved; a move is (from, to, whether they swap)."""
-        for row in removed:
-            self.rows.pop(row, None)
+    def update(self, removed: Iterable[int], added: Iterable[tuple[int, T | None]], moved: Iterable[tuple[int, int, bool]]) -> list[T]:
+        """Applies one step's changes in the order that engines mean: removed, added, then moved as (from, to, whether they change places).
+
+        Gives the entries that are gone: those of rows that were removed, and of rows whose place another took.
+        """
+        gone = [self.rows.pop(row, None) for row in removed]
         for row, entry in added:
+            gone.append(self.rows.get(row))
             self._put(row, entry)
         for source, target, swap in moved:
             entry, other = self.rows.pop(source, None), self.rows.pop(target, None)
             self._put(target, entry)
             if swap:
                 self._put(source, other)
+            else:
+                gone.append(other)
+        return [entry for entry in gone if entry is not None]
 
     def _put(self, row: int, entry: T | None) -> None:
         if entry is None:

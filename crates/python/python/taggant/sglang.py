@@ -47,6 +47,9 @@ STATE = "taggant_response"
 """The attribute of SGLang's request that holds our state, so that it lives as long as the request and goes where it goes."""
 
 
+SERVING, LIFE = "taggant_serving", "taggant_life"
+
+
 class Mark(CustomLogitProcessor):
     """Marks each request as the server's file of marks says."""
 
@@ -87,14 +90,19 @@ def _response(marks: Marks, params: dict[str, Any] | None) -> Response | None:
         )
         return None
     if not hasattr(request, STATE):
-        setattr(request, STATE, _begin(marks, params or {}, request))
-    response: Response | None
-    response, serving = getattr(request, STATE)
+        response, serving = _begin(marks, params or {}, request)
+        setattr(request, STATE, response)
+        setattr(request, SERVING, serving)
+    known: Response | None = getattr(request, STATE)
     # The list may have been made anew since.
-    serving.tokens = request.output_ids
-    if response is not None:
-        response.tokens = request.output_ids
-    return response
+    getattr(request, SERVING).tokens = request.output_ids
+    if known is not None:
+        known.tokens = request.output_ids
+    return known
+
+
+class _Life:
+    """Lives as long as the request that it hangs on."""
 
 
 def _begin(marks: Marks, params: dict[str, Any], request: Any) -> tuple[Response | None, Serving]:
@@ -103,8 +111,10 @@ def _begin(marks: Marks, params: dict[str, Any], request: Any) -> tuple[Response
     temperature = 0.0 if sampling.top_k == 1 else sampling.temperature
     serving = Serving(request.output_ids, request.origin_input_ids, None, None, "its account is not known")
     if (issued := marks.issued()) is not None:
-        # SGLang tells no processor that a request has ended; it lets go of it.
-        weakref.finalize(request, issued.served, serving)
+        # SGLang tells no processor that a request has ended; it lets go of it, and of what hangs on it. What we are given is a proxy.
+        life = _Life()
+        setattr(request, LIFE, life)
+        weakref.finalize(life, issued.served, serving)
     try:
         asked = Request(
             account=account_of(params),

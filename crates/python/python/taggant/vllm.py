@@ -93,11 +93,8 @@ class Mark(LogitsProcessor):
         begun = [(row, *self._begin(params, prompt, tokens)) for row, params, prompt, tokens in batch_update.added]
         moved = [(source, target, direction.name == "SWAP") for source, target, direction in batch_update.moved]
         if self._issued is not None:
-            # A row whose place another takes has ended too.
-            for row in dict.fromkeys([*removed, *(row for row, _, _ in begun)]):
-                if (ended := self._served.rows.get(row)) is not None:
-                    self._issued.served(ended)
-            self._served.update(removed, [(row, serving) for row, _, serving in begun], moved)
+            for ended in self._served.update(removed, [(row, serving) for row, _, serving in begun], moved):
+                self._issued.served(ended)
         self._batch.update(removed, [(row, response) for row, response, _ in begun], moved)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
