@@ -155,8 +155,16 @@ pub(super) fn decoys(decoys: &Decoys) -> Option<Figure> {
     const FOOT: f64 = 206.0;
     let (first, last) = (decoys.bins.first()?, decoys.bins.last()?);
     let tested = decoys.tested.value();
-    let domain = (first.from.value().min(tested), last.to.value().max(tested));
-    let x = |value: f64| scale(value, domain, (LEFT + 6.0, RIGHT - 6.0));
+    // Where the tested key is far beyond all bars, the axis is broken before it, so that bars can be told apart.
+    let span = last.to.value() - first.from.value();
+    let far = tested > last.to.value() + span;
+    let end = if far {
+        last.to.value() + span / 3.0
+    } else {
+        last.to.value().max(tested)
+    };
+    let domain = (first.from.value().min(tested), end);
+    let x = |value: f64| scale(value.min(end), domain, (LEFT + 6.0, RIGHT - 6.0));
     let most = decoys.bins.iter().map(|bin| bin.keys).max()?;
     let mut drawing = Drawing::new(256.0);
     drawing.body.push_str("<defs><pattern id=\"hatch\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\"><path class=\"thin\" d=\"M0 0L0 6\"/></pattern></defs>\n");
@@ -173,6 +181,16 @@ pub(super) fn decoys(decoys: &Decoys) -> Option<Figure> {
         );
     }
     drawing.axes(TOP, FOOT);
+    if far {
+        let middle = f64::midpoint(x(last.to.value()), x(tested));
+        for stroke in [middle - 4.0, middle + 4.0] {
+            drawing.line(
+                "strong",
+                (stroke - 3.0, FOOT + 6.0),
+                (stroke + 3.0, FOOT - 6.0),
+            );
+        }
+    }
     drawing.text("end", (LEFT - 6.0, TOP + 4.0), &most.to_string());
     drawing.text("end", (LEFT - 6.0, FOOT + 4.0), "0");
     drawing.text("start", (4.0, 16.0), "control keys");
@@ -209,7 +227,10 @@ pub(super) fn decoys(decoys: &Decoys) -> Option<Figure> {
             "Scores of the control keys, and of the tested key",
             &format!("A histogram of the scores of control keys on the same text, from {} to {}. The tested key's score is {}.", first.from, last.to, decoys.tested),
         ),
-        caption: "Hatched bars: how many control keys scored in each range on the very same text. Solid line with a triangle: the tested key.".to_owned(),
+        caption: format!(
+            "Hatched bars: how many control keys scored in each range on the very same text. Solid line with a triangle: the tested key.{}",
+            if far { " The axis is broken before it: it is far beyond." } else { "" }
+        ),
     })
 }
 

@@ -537,7 +537,7 @@ fn decoys(suspect: &Suspect<'_>, key: &Key) -> taggant_core::Result<Decoys> {
         })
         .collect::<taggant_core::Result<_>>()?;
     Ok(Decoys {
-        score: "minus the common logarithm of the error rate by itself".to_owned(),
+        score: "minus log10 p, not corrected".to_owned(),
         bins,
         tested: Number::down(-key.log10_p.value())?,
         fit: probability(
