@@ -345,10 +345,11 @@ class Watched(Mark):
     steps: list[tuple[object, list[int], torch.Tensor, int]] = []
     seconds: list[float] = []
 
-    def _begin(self, params, tokens):
-        if (response := super()._begin(params, tokens)) is not None:
+    def _begin(self, params, prompt, tokens):
+        response, serving = super()._begin(params, prompt, tokens)
+        if response is not None:
             response.account = params.extra_args["taggant"]
-        return response
+        return response, serving
 
     def apply(self, logits):
         before = {row: (logits[row].clone(), list(response.tokens)) for row, response in self._batch.rows.items()}
