@@ -173,7 +173,8 @@ class Real(unittest.TestCase):
         with mock.patch.object(sys, "unraisablehook") as ignored:
             for _ in range(2):
                 self.llama.create_completion(self.ASKED[0], logits_processor=processors, max_tokens=3)
-        self.assertEqual(ignored.call_count, 3)
+        # For each token of the second answer, which the model may end before the third.
+        self.assertIn(ignored.call_count, (1, 2, 3))
         with self.assertRaisesRegex(taggant.ParameterError, "make a new one for each"):
             _ = mark.tokens
 
