@@ -499,10 +499,10 @@ fn every_plan_of_a_case_is_in_its_register() {
     let key = &analysis["suspects"][0]["keys"][0];
     let log10 = |field: &str| key[field].as_str().unwrap().parse::<f64>().unwrap();
     assert!(
-        (log10("log10_p_holm") - log10("log10_p") - 5_f64.log10()).abs() < 0.01,
+        (log10("log10_p_holm") - log10("log10_p") - 5_f64.log10()).abs() < 0.11,
         "{key}"
     );
-    // The plan's other assumptions: every one has its result, and halves have less to show than the whole.
+    // (Numbers have four digits.) The plan's other assumptions: every one has its result, and halves have less to show than the whole.
     let others: Vec<(&str, f64)> = (key["sensitivity"].as_array().unwrap().iter())
         .map(|other| {
             let log10 = other["log10_p"].as_str().unwrap().parse().unwrap();
@@ -609,8 +609,69 @@ fn every_plan_of_a_case_is_in_its_register() {
     let log = desk.read("case/register/log.txt");
     desk.write("case/register/log.txt", log.replacen(&log[..4], "0000", 1));
     found("not the entries under register/log.note");
-    // Without a register nothing fails, and nothing passes.
+    // A manifest that was entered later than something that the register does not have.
+    let names = desk.read("case.log.names");
+    let real = format!("first.dsse.json\n{names}");
+    desk.write("case.log.names", &real);
+    anchor(&desk, "case/reveal/keys.jsonl");
     fs::remove_dir_all(desk.path("case/register")).unwrap();
+    prove(&desk, "case/reveal/keys.jsonl");
+    desk.good(&format!("{REGISTER} --others others.jsonl"));
+    reseal(&desk);
+    prove(&desk, "case/manifest.dsse.json");
+    assert_eq!((quick(&desk), python(&desk).0), (vec![], "PASS".to_owned()));
+    desk.write(
+        "case.log.names",
+        desk.read("case.log.names")
+            .replacen("case/manifest.dsse.json\n", "trust.json\n", 1),
+    );
+    prove(&desk, "case/manifest.dsse.json");
+    let (ours, (_, theirs)) = (quick(&desk), python(&desk));
+    assert!(
+        codes(&ours) == ["plans.registered"] && ours[0].contains("what stands between is left out"),
+        "{ours:?}"
+    );
+    assert_eq!(codes(&ours), codes(&theirs));
+    for beside in ["alpha.tsr", "beta.tsr", "tlog-proof"] {
+        fs::remove_file(desk.path(&format!("case/manifest.dsse.json.{beside}"))).unwrap();
+    }
+    // Of several logs nothing says which is the case's.
+    let trust = desk.read("trust.json");
+    let mut two: Value = trust.parse().unwrap();
+    let other = SigningKey::from_seed("other.example", [6; 32]).unwrap();
+    two["logs"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!(format!("log {}", other.public())));
+    desk.write("trust.json", two.to_string());
+    assert_eq!(
+        (quick(&desk), python(&desk).0),
+        (vec![], "INCOMPLETE".to_owned())
+    );
+    desk.write("trust.json", trust);
+    // A second transcript of the same plan, of which the better one is shown.
+    let collected = |attempts| bundle::Collected {
+        plan: analysis["plan"].as_str().unwrap().parse().unwrap(),
+        lines: 3,
+        head: Digest::default(),
+        attempts,
+        answers: 0,
+        because: transcript::Ending::Abandoned,
+    };
+    let mut envelope = state(Vec::new(), &collected(1)).unwrap();
+    envelope.sign(&SigningKey::from_json(&desk.read("collector.key")).unwrap());
+    desk.write("case/transcript/other.dsse.json", envelope.to_json());
+    let names = desk.read("case.log.names");
+    desk.write("case.log.names", names.split("trust.json").next().unwrap());
+    prove(&desk, "case/transcript/other.dsse.json");
+    fs::remove_dir_all(desk.path("case/register")).unwrap();
+    let said = desk.bad(&format!("{REGISTER} --others others.jsonl"));
+    assert!(
+        said.contains("another transcript of the same plan"),
+        "{said}"
+    );
+    // Without a register nothing fails, and nothing passes.
+    let _ = fs::remove_dir_all(desk.path("case/register"));
     fs::remove_file(desk.path("case/analysis/analysis.json")).unwrap();
     desk.good("case analyse case --trust trust.json --tokenizer smollm2-135m");
     reseal(&desk);

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use taggant_evidence::bundle::{self, Folder, Status};
-use taggant_evidence::{Time, Trust};
+use taggant_evidence::{Digest, Time, Trust};
 
 use crate::bundle::{codes, list, python, quick};
 use crate::case::{authority, enter, now, stamp};
@@ -119,6 +119,18 @@ fn an_authority_that_broke_is_made_up_for_by_stamps_from_before() {
     for name in ["gamma", "delta"] {
         stamp(&desk, name, manifest, &format!("{manifest}.{name}.tsr"));
     }
+    // In the case's log, after what its register has.
+    let mut files = Vec::new();
+    list(&desk.path("case"), "case/", &mut files);
+    let entered: String = (desk.read("case/register/log.txt").lines())
+        .map(|entry| {
+            let own = |file: &&String| {
+                Digest::of(&fs::read(desk.path(file)).unwrap()).to_string() == entry
+            };
+            files.iter().find(own).unwrap().clone() + "\n"
+        })
+        .collect();
+    desk.write("case.log.names", &entered);
     enter(&desk, manifest);
     fs::rename(
         desk.path("plan.tlog-proof"),

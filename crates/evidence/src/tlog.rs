@@ -99,6 +99,12 @@ impl Proof {
         })
     }
 
+    /// The entry's place in the log, from 0, as it says.
+    #[must_use]
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
     /// The log's head that it leads to.
     #[must_use]
     pub fn checkpoint(&self) -> &Note {

@@ -214,6 +214,11 @@ impl Trust {
         })
     }
 
+    /// How many logs are believed.
+    pub(crate) fn logs(&self) -> usize {
+        self.policy.as_ref().map_or(0, Policy::logs)
+    }
+
     /// What a log's signed checkpoint proves.
     ///
     /// # Errors

@@ -207,13 +207,17 @@ class Trust:
 
     def head(self, note):
         """Origin, size and root of a log's signed head, and the time by which a quorum of witnesses had seen it."""
-        body, signatures = note.split("\n\n", 1)
+        body, signatures = note.rsplit("\n\n", 1)
         body += "\n"
+        need(note.endswith("\n") and not note.endswith("\n\n"), "no signed note")
         origin, size, root = body.split("\n")[:3]
-        signed, logs = {}, False
-        for line in signatures.rstrip("\n").split("\n"):
-            name, blob = re.fullmatch("\u2014 (\\S+) (\\S+)", line).groups()
-            blob = base64.b64decode(blob, validate=True)
+        need(re.fullmatch("0|[1-9][0-9]{0,18}", size) and len(unbase64(root)) == 32, "no checkpoint")
+        signed, logs, lines = {}, False, signatures.removesuffix("\n").split("\n")
+        need(len(lines) <= 64, "more than 64 signatures")
+        for line in lines:
+            name, blob = re.fullmatch("\u2014 ([^\\s+]+) (\\S+)", line).groups()
+            blob = unbase64(blob)
+            need(len(blob) > 4, f"no signature of {name}")
             for key in self.keys:
                 if (key[0], key[1]) != (name, blob[:4]):
                     continue
@@ -223,8 +227,11 @@ class Trust:
                 else:
                     time = int.from_bytes(blob[4:12], "big")
                     need(ed25519(key[3], blob[12:], f"cosignature/v1\ntime {time}\n{body}".encode()), f"a wrong cosignature of {name}")
-                    signed[key] = time * 1000
+                    # Of one that cosigned twice, the first line counts.
+                    signed.setdefault(key, time * 1000)
         need(logs, "no log of the policy signed its checkpoint")
+        if self.quorum == "none":
+            return origin, int(size), base64.b64decode(root), None
         reached = [time for time in sorted(signed.values()) if self.reached(self.quorum, lambda key: signed.get(key, time + 1) <= time)]
         need(reached, "too few witnesses")
         return origin, int(size), base64.b64decode(root), reached[0]
@@ -237,7 +244,8 @@ def tlog_proof(text):
     need(lines.pop(0) == "c2sp.org/tlog-proof@v1", "no tlog-proof")
     if lines[0].startswith("extra "):
         lines.pop(0)
-    index = int(re.fullmatch("index (0|[1-9][0-9]*)", lines.pop(0))[1])
+    index = int(re.fullmatch("index (0|[1-9][0-9]{0,18})", lines.pop(0))[1])
+    need(len(lines) <= 63 and all(len(unbase64(line)) == 32 for line in lines), "a path that is none")
     return index, lines, note
 
 
@@ -288,6 +296,10 @@ class Bundle:
             need(data.endswith(b"\n"), "its last line is torn")
             envelope = spelled(data[:-1], "the envelope")
             shaped(envelope, {"payload": str, "payloadType": str, "signatures": list}, "the envelope")
+            own = {name: envelope[name] for name in ("payload", "payloadType")}
+            own["signatures"] = [{"keyid": one["keyid"], "sig": one["sig"]} for one in envelope["signatures"]]
+            need(json.dumps(own) == json.dumps(envelope), "the envelope: spelled in another way")
+            need(len({one["sig"] for one in envelope["signatures"]}) == len(envelope["signatures"]), "a signature stands there twice")
             payload = unbase64(envelope["payload"])
             type_ = envelope["payloadType"].encode()
             signed = b"DSSEv1 %d %s %d %s" % (len(type_), type_, len(payload), payload)
@@ -352,22 +364,23 @@ class Bundle:
         """The time on the word of two authorities, and that by which a log's witnesses had seen it."""
         times, seen = self.stamped(name)
         need(len(times) >= 2, f"{name}: it lacks time-stamps of two authorities")
-        need(seen is not None, f"{name}.tlog-proof: it is not there")
+        need(f"{name}.tlog-proof" in self.names, f"{name}.tlog-proof: it is not there")
         return times[1], seen
 
     def sealed(self):
         """Two authorities and a log vouch for the manifest, and every stamp over one of its stamps holds."""
-        for name in sorted(self.names - self.listed()):
-            file = re.sub(r"\.[^./]+\.tsr$", "", name)
-            if name.endswith(".tsr") and file != MANIFEST:
-                need(file in self.names, f"{name}: a stamp over nothing")
-                self.stamped(file)
+        stamped = {re.sub(r"\.[^./]+\.tsr$", "", name) for name in self.names - self.listed() if name.endswith(".tsr")}
+        for file in sorted(stamped - {MANIFEST}):
+            need(file in self.names, f"{file}: it is not there, and there is a stamp over it")
+            self.stamped(file)
         return self.anchored(MANIFEST)
 
     def stamped(self, name):
         """Whoever vouches for a file: the first time of each authority, in order, and the log's, if there are any."""
         digest, firsts, seen = self.digest(name), {}, None
-        for token in sorted(other for other in self.names if re.fullmatch(re.escape(name) + r"\.[^./]+\.tsr", other)):
+        tokens = sorted(other for other in self.names if re.fullmatch(re.escape(name) + r"\.[^./]+\.tsr", other))
+        need(len(tokens) <= 64, f"{name}: more than 64 time-stamps")
+        for token in tokens:
             try:
                 party, time, broken = self.trust.stamp(digest, self.read(token))
             except ValueError as error:
@@ -387,6 +400,7 @@ class Bundle:
         beacon = self.trust.beacons[plan[0]["beacon"]["chain"]]
         number = plan[0]["beacon"]["round"]
         time = millis(beacon["genesis"]) + (number - 1) * beacon["period"] * 1000
+        need(sealed[1] is not None, "the log policy asks for no witness")
         need(time > max(sealed), "the round is not later than the plan")
         values = [value["value"] for value in beacon["values"] if value["round"] == number]
         need(values, "the trust file has no value of the round")
@@ -533,55 +547,79 @@ class Bundle:
 
     def registered(self, plan):
         """Every entry of the case's log is a file of the bundle, and what became of each plan among them is said."""
-        origin, size, root, _ = self.trust.head(self.read(LOG_HEAD).decode())
+        origin, size, root, seen = self.trust.head(self.read(LOG_HEAD).decode())
+        need(seen is not None, f"{LOG_HEAD}: the log policy asks for no witness")
         text = self.read(LOG).decode()
         entries = text.removesuffix("\n").split("\n") if text else []
         need(all(re.fullmatch("[0-9a-f]{64}", entry) for entry in entries) and (not text or text.endswith("\n")), f"{LOG}: no list of digests")
         need(len(entries) == size and merkle_root(entries) == root, f"{LOG}: not the entries under {LOG_HEAD}")
-        entered = set()
-        for name in sorted(self.names):
-            if not name.endswith(".tlog-proof") or name == f"{MANIFEST}.tlog-proof":
-                continue
-            log, earlier, root, _ = self.trust.head(tlog_proof(self.read(name).decode())[2])
-            if log == origin:
-                need(earlier <= size and merkle_root(entries[:earlier]) == root, f"{name}: {LOG} does not continue its head")
-                entered.add(name.removesuffix(".tlog-proof"))
-        need({PLAN, TRANSCRIPT} <= entered, f"{LOG}: plan or transcript is not entered in {origin}")
-        files, plans = {self.digest(name): name for name in self.listed()}, []
+        need(len(set(entries)) == size, f"{LOG}: an entry stands there twice")
+        self.continued(origin, size, root, entries)
+        # A file that stands there twice is known by the first of its names.
+        files = {self.digest(name): name for name in sorted(self.listed(), reverse=True)}
+        plans, collected = {}, []
         for number, entry in enumerate(entries):
             need(entry in files, f"{LOG}: entry {number} is no file of the bundle")
-            if self.is_plan(files[entry], plan[0]["case"]):
-                plans.append(files[entry])
+            kind, what = self.entered(files[entry], plan[0]["case"])
+            if kind == "plan":
+                plans[files[entry]] = what
+            elif kind == "transcript":
+                need(what != plan[1] or files[entry] == TRANSCRIPT, f"{files[entry]}: another transcript of the same plan")
+                collected.append(what)
         subjects, said, _ = self.statement(REGISTER, "urn:taggant:register:v1", ["examiner"])
         need(subjects == [(LOG, self.digest(LOG))], f"{REGISTER}: about another {LOG}")
         need(said.keys() == {"plans"}, f"{REGISTER}: other fields")
         for one in said["plans"]:
             shaped(one, {"file": str, "fate": dict}, REGISTER)
-            need(len(one["fate"]) == 1 and all(kind in ("carried-out", "abandoned", "pending") and type(why) is str for kind, why in one["fate"].items()), f"{REGISTER}: no fate")
-        need([one["file"] for one in said["plans"]] == plans, f"{REGISTER}: not the plans of {LOG}, in its order")
+            fates = [(kind, why) for kind, why in one["fate"].items() if kind in ("carried-out", "abandoned", "pending") and type(why) is str and why.strip()]
+            need(len(one["fate"]) == len(fates) == 1, f"{REGISTER}: no fate")
+        need([one["file"] for one in said["plans"]] == list(plans), f"{REGISTER}: not the plans of {LOG}, in its order")
+        for one in said["plans"]:
+            need("carried-out" in one["fate"] or plans[one["file"]] not in collected, f"{REGISTER}: {one['file']} was carried out")
         need(any(one["file"] == PLAN and "carried-out" in one["fate"] for one in said["plans"]), f"{REGISTER}: {PLAN} is not said to have been carried out")
 
-    def is_plan(self, name, case_name):
-        """Whether a file is a plan that an examiner signed; one of this case it must be."""
+    def continued(self, origin, size, root, entries):
+        """Every proof of this log is of a head that it continues, plan and transcript have one, and the manifest comes next."""
+        entered, known = set(), {(size, root)}
+        for name in sorted(name for name in self.names if name.endswith(".tlog-proof")):
+            index, _, note = tlog_proof(self.read(name).decode())
+            log, earlier, earlier_root, _ = self.trust.head(note)
+            if log != origin:
+                continue
+            file = name.removesuffix(".tlog-proof")
+            if file == MANIFEST:
+                need(index == size, f"{name}: entry {index}, and the register has {size} entries")
+                continue
+            if (earlier, earlier_root) not in known:
+                need(earlier <= size and merkle_root(entries[:earlier]) == earlier_root, f"{name}: {LOG} does not continue its head")
+                known.add((earlier, earlier_root))
+            entered.add(file)
+        need({PLAN, TRANSCRIPT} <= entered, f"{LOG}: plan or transcript is not entered in {origin}")
+
+    def entered(self, name, case_name):
+        """What an entry is: a plan that an examiner signed, which must be of this case, a collector's word on a transcript, or neither; and the plan's digest."""
         if os.path.getsize(os.path.join(self.root, name)) > 1 << 24:
-            return False
+            return None, None
         try:
             envelope = json.loads(self.read(name), object_pairs_hook=case.unique)
-            shaped(envelope, {"payload": str, "payloadType": str, "signatures": list}, name)
             payload, type_ = unbase64(envelope["payload"]), envelope["payloadType"].encode()
             signatures = [unbase64(one["sig"]) for one in envelope["signatures"]]
-        except (ValueError, KeyError, TypeError):
-            return False
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None, None
         signed = b"DSSEv1 %d %s %d %s" % (len(type_), type_, len(payload), payload)
         roles = {role for role, key in self.trust.signers if any(ed25519(key[3], one, signed) for one in signatures)}
         need(roles, f"{name}: entered in the log, and signed by nobody who is known")
+        if type_ != b"application/vnd.in-toto+json" or not roles & {"examiner", "collector"}:
+            return None, None
         statement = json.loads(payload, object_pairs_hook=case.unique)
-        if "examiner" not in roles or statement.get("predicateType") != "urn:taggant:plan:v1":
-            return False
+        kind = statement.get("predicateType")
+        if "collector" in roles and kind == "urn:taggant:transcript:v1":
+            return "transcript", statement["predicate"]["plan"]
+        if "examiner" not in roles or kind != "urn:taggant:plan:v1":
+            return None, None
         need(statement["predicate"]["case"] == case_name, f"{name}: a plan of another case")
-        if any(other.startswith(f"{name}.") for other in self.names):
-            self.stamped(name)
-        return True
+        self.stamped(name)
+        return "plan", sha256(signed).hexdigest()
 
     def texts(self, story):
         """Holds if it is run at all."""
@@ -661,7 +699,8 @@ class Bundle:
             opened = self.check("reveal.anchored", self.anchored, KEYS)
         ready = self.check("plan.ready", self.ready, plan, sealed)
         rows = self.check("draw.asked", self.asked, plan, ready)
-        if {LOG, LOG_HEAD, REGISTER} & self.names:
+        # Of several logs nothing says which is the case's.
+        if {LOG, LOG_HEAD, REGISTER} & self.names and sum(key[2] == 1 for key in self.trust.keys) == 1:
             self.check("plans.registered", self.registered, plan)
         else:
             self.check("plans.registered", self.texts, None)

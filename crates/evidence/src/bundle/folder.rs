@@ -23,6 +23,9 @@ pub const MAX_BYTES: u64 = 1 << 28;
 /// Most bytes of all files together.
 const MAX_TOTAL: u64 = 1 << 36;
 
+/// Most time-stamps over one file.
+const MAX_TOKENS: usize = 64;
+
 /// Longest name.
 const MAX_NAME: usize = 255;
 
@@ -147,6 +150,13 @@ impl Folder {
                 .and_then(|rest| rest.strip_suffix(".tsr"))
                 .is_some_and(|authority| !authority.is_empty() && !authority.contains(['/', '.']))
         };
+        let count = self.names().filter(own).count();
+        if count > MAX_TOKENS {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!("{name}: {count} time-stamps; at most {MAX_TOKENS} are read"),
+            ));
+        }
         let tokens = self
             .names()
             .filter(own)

@@ -175,16 +175,22 @@ pub fn verify(
     let has_register = [LOG, LOG_HEAD, REGISTER]
         .iter()
         .any(|name| folder.has(name));
-    let plans = if has_register {
-        outcome.run("plans.registered", plan, |plan| {
-            registered(folder, trust, plan)
-        })
-    } else {
+    let plans = if !has_register {
         outcome.skip(
             "plans.registered",
             "no register of the case's plans is there",
         );
         Some(Vec::new())
+    } else if trust.logs() > 1 {
+        outcome.skip(
+            "plans.registered",
+            "the trust file believes several logs, and nothing says which is the case's; give one with that log alone",
+        );
+        Some(Vec::new())
+    } else {
+        outcome.run("plans.registered", plan, |plan| {
+            registered(folder, trust, plan)
+        })
     };
 
     let walked = outcome.keep("transcript.chain", chain(folder, drawn));

@@ -39,6 +39,12 @@ impl Policy {
         &self.keys
     }
 
+    /// How many logs are believed.
+    pub(crate) fn logs(&self) -> usize {
+        let logs = self.keys.iter().filter(|key| key.kind() == Kind::Plain);
+        logs.count()
+    }
+
     /// Whether the quorum holds, given which witnesses cosigned.
     pub(super) fn quorum_holds(&self, seen: &dyn Fn(&PublicKey) -> bool) -> bool {
         self.holds(self.quorum, seen)

@@ -139,7 +139,7 @@ pub(super) fn fill(
             floor: plan.reporting.floor.clone(),
             scale: plan.reporting.scale.clone(),
             power: plan.power.clone(),
-            null_runs: null_runs(plan, analysis),
+            null_runs: null_runs(plan, analysis, place),
         },
         results: results(folder, proven, analysis, place)?,
         deviations: notes.deviations.clone(),
@@ -154,7 +154,7 @@ fn plans(proven: &Proven<'_>, came: &str) -> Vec<PlanEntry> {
         sealed: proven.times.plan,
         fate: Fate::CarriedOut(came.to_owned()),
     };
-    let entry = |planned: &Planned| match planned.plan == own.digest {
+    let entry = |planned: &Planned| match planned.file == bundle::PLAN {
         true => own.clone(),
         false => PlanEntry {
             digest: planned.plan,
@@ -336,15 +336,29 @@ fn studies(folder: &Folder, scheme: &str) -> Result<Vec<Study>> {
         .collect())
 }
 
-/// What the plan says of a suspect that is a control: the line of its list that names the suspect's label.
+/// What the plan says of a suspect that is a control: the line of its list that begins with the suspect's label, such as `suspect s2: …` (SPEC.md §9.3).
 fn control<'a>(plan: &'a Plan, id: &str) -> Option<&'a String> {
-    let names = |text: &&String| text.split([' ', ',', ':']).any(|word| word == id);
+    let names = |text: &&String| {
+        let label = text.split_once(':').map(|(label, _)| label);
+        label.is_some_and(|label| label.strip_prefix("suspect ").unwrap_or(label) == id)
+    };
     plan.controls.negative.iter().find(names)
 }
 
 /// Runs where nothing is to be found: models that cannot have learned from the mark, under keys that marked nothing (S-4). A plan without such models has none.
-fn null_runs(plan: &Plan, analysis: &Analysis<'_>) -> NullRuns {
-    null_runs_of(plan, analysis.suspects.iter())
+fn null_runs(plan: &Plan, analysis: &Analysis<'_>, place: usize) -> NullRuns {
+    // The model that a report is about is no control of itself, whatever the plan calls it.
+    null_runs_of(plan, others(analysis, &[place]))
+}
+
+/// The suspects but those at these places.
+fn others<'a>(
+    analysis: &'a Analysis<'a>,
+    without: &'a [usize],
+) -> impl Iterator<Item = &'a Suspect<'a>> {
+    let all = analysis.suspects.iter().enumerate();
+    all.filter(|(place, _)| !without.contains(place))
+        .map(|(_, suspect)| suspect)
 }
 
 fn null_runs_of<'a>(plan: &Plan, suspects: impl Iterator<Item = &'a Suspect<'a>>) -> NullRuns {
@@ -399,7 +413,7 @@ fn results(
                     as_high: count(key.at_least),
                 }),
             });
-            if let Some(basis) = control(plan, suspect.id) {
+            if let Some(basis) = control(plan, suspect.id).filter(|_| number != place) {
                 controls.push(Control {
                     name: suspect.id.to_owned(),
                     kind: ControlKind::Negative,
@@ -459,7 +473,7 @@ fn left_out(plan: &Plan, analysis: &Analysis<'_>, place: usize) -> Result<Vec<Co
             .map(|key| PValue::from_ln(key.log10_p.value() * std::f64::consts::LN_10))
             .collect();
         let family = analysis.family - out.keys.len() as u64;
-        let runs = null_runs_of(plan, kept().map(|(_, suspect)| suspect));
+        let runs = null_runs_of(plan, others(analysis, &[number, place]));
         rows.push(Control {
             name: format!("without {}", out.id),
             kind: ControlKind::LeftOut,
@@ -610,5 +624,36 @@ fn holds(name: &str) -> &'static str {
         _ if name.starts_with("register/") => "a plan that was not carried out here",
         _ if bundle::TOKENIZERS.contains(&name) => "the tokenizer that texts are read with",
         _ => "an exhibit",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Words of a line may name other suspects; only its label says whom it is about.
+    #[test]
+    fn a_control_is_who_its_line_begins_with() {
+        let example = include_str!("../plan.json")
+            .replace(&"0".repeat(64), &"1".repeat(64))
+            .replace("{SOURCE}", &"2".repeat(64))
+            .replace("{BINARY}", &"3".repeat(64));
+        let mut plan = Plan::from_json(&example).unwrap();
+        plan.controls.negative = [
+            "suspect s2: the same base model as s1, trained without a mark",
+            "s3: released before",
+            "for s4, no model was at hand",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        for (id, is_one) in [
+            ("s1", false),
+            ("s2", true),
+            ("s3", true),
+            ("s4", false),
+            ("", false),
+        ] {
+            assert_eq!(control(&plan, id).is_some(), is_one, "{id}");
+        }
     }
 }

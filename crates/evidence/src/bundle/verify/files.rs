@@ -92,16 +92,20 @@ pub(super) fn listed(folder: &Folder, subjects: &[Subject]) -> Found<()> {
 
 /// What closes the bundle: two authorities and a log vouch for the manifest, and every stamp over one of its stamps holds.
 pub(super) fn sealed(folder: &Folder, trust: &Trust) -> Found<Anchors> {
-    for name in folder.names().filter(|name| is_seal(name)) {
-        let stamped = name
-            .strip_suffix(".tsr")
-            .and_then(|rest| rest.rsplit_once('.'));
-        if let Some((file, _)) = stamped.filter(|(file, _)| *file != MANIFEST) {
-            if !folder.has(file) {
-                return Err(format!("{name}: a stamp over nothing: {file} is not there"));
-            }
-            anchored_in_part(folder, trust, file)?;
+    let stamped: BTreeSet<&str> = folder
+        .names()
+        .filter(|name| is_seal(name))
+        .filter_map(|name| name.strip_suffix(".tsr")?.rsplit_once('.'))
+        .map(|(file, _)| file)
+        .filter(|file| *file != MANIFEST)
+        .collect();
+    for file in stamped {
+        if !folder.has(file) {
+            return Err(format!(
+                "{file}: it is not there, and there is a stamp over it"
+            ));
         }
+        anchored_in_part(folder, trust, file)?;
     }
     anchored(folder, trust, MANIFEST)
 }
