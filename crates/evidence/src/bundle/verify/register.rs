@@ -186,7 +186,7 @@ fn continued(folder: &Folder, trust: &Trust, head: &Head, entries: &Entries) -> 
 
 /// What an entry of the log is.
 enum Entered {
-    Plan(SealedPlan),
+    Plan(Box<SealedPlan>),
     /// A collector's word on a transcript of the plan with this digest.
     Transcript(Digest),
     Other,
@@ -214,7 +214,7 @@ fn entered(folder: &Folder, trust: &Trust, name: &str) -> Result<Entered, String
         return Ok(Entered::Transcript(said.plan));
     }
     match SealedPlan::from_json(&bytes, &trust.keys(SignerRole::Examiner)) {
-        Ok(plan) => Ok(Entered::Plan(plan)),
+        Ok(plan) => Ok(Entered::Plan(Box::new(plan))),
         // Another statement, or no examiner's.
         Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Mismatch) => {
             Ok(Entered::Other)
