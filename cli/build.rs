@@ -12,12 +12,12 @@ fn main() -> io::Result<()> {
     let mut names = Vec::new();
     for name in ["Cargo.lock", "Cargo.toml", "cli", "crates"] {
         find(root, name, false, &mut names)?;
-        println!("cargo::rerun-if-changed={}", root.join(name).display());
     }
     names.sort_unstable();
     // What `sha256sum` prints of these files, hashed again: anyone can do the same (SPEC.md of the evidence formats, §7).
     let mut sums = String::new();
     for name in names {
+        println!("cargo::rerun-if-changed={}", root.join(&name).display());
         let digest = Sha256::digest(fs::read(root.join(&name))?);
         for byte in digest {
             let _ = write!(sums, "{byte:02x}");
@@ -41,6 +41,10 @@ fn find(root: &Path, name: &str, in_source: bool, names: &mut Vec<String>) -> io
             names.push(name.to_owned());
         }
         return Ok(());
+    }
+    if in_source {
+        // Files that come or go; what is beside the sources, such as tests, is no part of the program.
+        println!("cargo::rerun-if-changed={}", path.display());
     }
     for entry in fs::read_dir(&path)? {
         let own = entry?.file_name();

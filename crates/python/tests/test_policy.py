@@ -151,6 +151,17 @@ class Detection(Folder):
             marks.detect([{"tokens": [1, 2, 3], "account": "north"}])
         self.assertEqual(marks.detect([]), {})
 
+    def test_alpha_is_that_of_all_marks_together(self):
+        """A p-value between alpha and its half is a finding by itself, and none beside another mark's."""
+        marks = Marks.load(self.path)
+        east = self.rows(marks, Request("east"), 1, 4)
+        west = [{**row, "account": "west"} for row in east]
+        alpha = marks.detect(east)["east"].p_value * 1.5
+        self.assertEqual(marks.detect(east, alpha=alpha)["east"].verdict, "Detected")
+        both = marks.detect([*east, *west], alpha=alpha)
+        self.assertEqual([both[name].verdict for name in ("east", "west")], ["NotDetected", "NotDetected"])
+        self.assertEqual(both["east"].p_value * 1.5, alpha)
+
 
 class Log(Folder):
     def setUp(self):

@@ -1,5 +1,6 @@
 //! `case renew`: what is to be stamped again before an authority is nobody's word.
 
+use std::fs;
 use std::path::Path;
 
 use taggant_evidence::bundle::{Folder, MANIFEST, to_renew};
@@ -20,8 +21,17 @@ pub(super) fn run(path: &Path, out: &Path) -> Result<Answer> {
             ),
         );
     }
-    std::fs::create_dir(out).map_err(|error| Failure::io(out, &error))?;
-    for name in to_renew(&folder) {
+    fs::create_dir(out)
+        .map_err(|error| Failure::io(out, &error).hint("give a folder that is not there yet"))?;
+    write(&folder, path, out).inspect_err(|_| {
+        // Some of the requests would be taken for all.
+        let _ = fs::remove_dir_all(out);
+    })?;
+    Ok(Answer::Yes)
+}
+
+fn write(folder: &Folder, path: &Path, out: &Path) -> Result<()> {
+    for name in to_renew(folder) {
         let to = out.join(format!("{name}.tsq"));
         let mut output = Output::fresh(&to)?;
         output.bytes(&request(&folder.digest(name)?))?;
@@ -32,5 +42,5 @@ pub(super) fn run(path: &Path, out: &Path) -> Result<Answer> {
             path.display()
         ));
     }
-    Ok(Answer::Yes)
+    Ok(())
 }

@@ -186,7 +186,7 @@ pub fn verify(
             "plans.registered",
             "the trust file believes several logs, and nothing says which is the case's; give one with that log alone",
         );
-        Some(Vec::new())
+        None
     } else {
         outcome.run("plans.registered", plan, |plan| {
             registered(folder, trust, plan)

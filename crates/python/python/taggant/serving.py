@@ -164,6 +164,8 @@ class Marks:
 
         A row has ``tokens``, and what it was served with: ``account``, ``temperature``, ``structured``, ``tools``, ``max_tokens``, as far as
         the rules ask for it. Rows of accounts that the file does not know are a `RequestError`, because nobody can say what they carry.
+
+        ``alpha`` is the chance of any false "Detected" among all marks that are reported: each is held to its equal share (Bonferroni).
         """
         fields = ("account", "temperature", "structured", "tools", "max_tokens")
         pools: dict[str, list[Any]] = {}
@@ -171,7 +173,8 @@ class Marks:
             request = Request(**{field: row[field] for field in fields if row.get(field) is not None})
             if (name := self.decide(request).name) is not None:
                 pools.setdefault(name, []).append({key: row[key] for key in ("tokens", "prompt_tokens") if row.get(key) is not None})
-        return {name: detect(self._marks[name][1], self._marks[name][0], pool, alpha=alpha) for name, pool in pools.items()}
+        share = alpha / max(len(pools), 1)
+        return {name: detect(self._marks[name][1], self._marks[name][0], pool, alpha=share) for name, pool in pools.items()}
 
     def issued(self) -> Issued | None:
         """Where what is served is written, if the file says so. A log has one writer: where another process has it, as another worker of the
